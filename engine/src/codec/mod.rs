@@ -1,0 +1,1 @@
+//! Floor a: pure functions and small decoders.

@@ -1,0 +1,1 @@
+//! Floor c: HTTP/1.1.

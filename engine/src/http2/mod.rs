@@ -1,0 +1,3 @@
+//! Floor c: HTTP/2.
+
+pub mod hpack;

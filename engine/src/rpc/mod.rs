@@ -1,0 +1,1 @@
+//! Floor b: one call over any HTTP stack.

@@ -1,0 +1,208 @@
+//! How a call failed.
+
+use bytes::Bytes;
+
+use crate::{Code, Metadata};
+
+/// How a call failed: what was said ([`code`](Status::code), [`message`](Status::message),
+/// [`details`](Status::details), [`metadata`](Status::metadata)) and who ended it ([`ended`](Status::ended)).
+///
+/// One word wide; allocated only when something fails.
+#[derive(Clone)]
+pub struct Status(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    ended: EndedBy,
+    unprocessed: bool,
+    message: String,
+    details: Vec<Detail>,
+    metadata: Metadata,
+    source: Option<std::sync::Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// A typed error detail: a message of any type, encoded (`google.protobuf.Any`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Detail {
+    /// The full name of the message type, such as `google.rpc.RetryInfo`, without a URL in front of it.
+    pub type_name: String,
+    /// The encoded message.
+    pub value: Bytes,
+}
+
+/// Who ended a call that did not end well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum EndedBy {
+    /// The peer said so, by a status of the protocol or by an HTTP status.
+    Status,
+    /// The call was cancelled; by the peer if there is a reset code.
+    Cancel {
+        /// The peer's HTTP/2 reset code.
+        reset: Option<u32>,
+    },
+    /// The deadline passed.
+    Deadline,
+    /// The connection was lost.
+    LostConnection,
+    /// This side found a fault: a limit, a malformed message, or the application's own error.
+    Locally,
+    /// Only from sending: the peer has answered well before the request was complete. The answer can still be read.
+    Answer,
+}
+
+impl Status {
+    /// A failure of this side, with a message for the developer at the other end.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            ended: EndedBy::Locally,
+            unprocessed: false,
+            message: message.into(),
+            details: Vec::new(),
+            metadata: Metadata::default(),
+            source: None,
+        }))
+    }
+
+    /// Says who ended the call.
+    #[must_use]
+    pub fn with_ended(mut self, ended: EndedBy) -> Self {
+        self.0.ended = ended;
+        self
+    }
+
+    /// Adds a typed detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Detail) -> Self {
+        self.0.details.push(detail);
+        self
+    }
+
+    /// Replaces the metadata: what the peer sent, or is to receive, beside the error.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// Keeps the error that caused this one. It stays on this side.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(std::sync::Arc::new(source));
+        self
+    }
+
+    /// Says that the server never began the call.
+    #[must_use]
+    pub fn with_unprocessed(mut self) -> Self {
+        self.0.unprocessed = true;
+        self
+    }
+
+    /// What was said.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The message for a developer; may be empty.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The typed details.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// The metadata beside the error: trailers at a client; to be sent as trailers at a server.
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The metadata beside the error, to add to.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
+    /// Who ended the call.
+    pub fn ended(&self) -> EndedBy {
+        self.0.ended
+    }
+
+    /// Whether the server certainly never began the call (a refused stream, above the last stream of a GOAWAY, or
+    /// never sent): it is safe to try again.
+    pub fn unprocessed(&self) -> bool {
+        self.0.unprocessed
+    }
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $code:ident;)*) => {
+        impl Status {
+            $($(#[$doc])* pub fn $name(message: impl Into<String>) -> Self {
+                Self::new(Code::$code, message)
+            })*
+        }
+    };
+}
+
+constructors! {
+    /// A failure of code [`Code::Canceled`].
+    canceled => Canceled;
+    /// A failure of code [`Code::Unknown`].
+    unknown => Unknown;
+    /// A failure of code [`Code::InvalidArgument`].
+    invalid_argument => InvalidArgument;
+    /// A failure of code [`Code::DeadlineExceeded`].
+    deadline_exceeded => DeadlineExceeded;
+    /// A failure of code [`Code::NotFound`].
+    not_found => NotFound;
+    /// A failure of code [`Code::AlreadyExists`].
+    already_exists => AlreadyExists;
+    /// A failure of code [`Code::PermissionDenied`].
+    permission_denied => PermissionDenied;
+    /// A failure of code [`Code::ResourceExhausted`].
+    resource_exhausted => ResourceExhausted;
+    /// A failure of code [`Code::FailedPrecondition`].
+    failed_precondition => FailedPrecondition;
+    /// A failure of code [`Code::Aborted`].
+    aborted => Aborted;
+    /// A failure of code [`Code::OutOfRange`].
+    out_of_range => OutOfRange;
+    /// A failure of code [`Code::Unimplemented`].
+    unimplemented => Unimplemented;
+    /// A failure of code [`Code::Internal`].
+    internal => Internal;
+    /// A failure of code [`Code::Unavailable`].
+    unavailable => Unavailable;
+    /// A failure of code [`Code::DataLoss`].
+    data_loss => DataLoss;
+    /// A failure of code [`Code::Unauthenticated`].
+    unauthenticated => Unauthenticated;
+}
+
+impl core::fmt::Debug for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Status")
+            .field("code", &self.code())
+            .field("message", &self.message())
+            .field("ended", &self.ended())
+            .field("details", &self.details().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl core::fmt::Display for Status {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.code())?;
+        if self.message().is_empty() { Ok(()) } else { write!(f, ": {}", self.message()) }
+    }
+}
+
+impl std::error::Error for Status {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}

@@ -1,0 +1,1 @@
+//! What the tests share: the bodies of the fuzz targets, transcripts and drivers.

@@ -7,6 +7,7 @@ pub mod fields;
 pub mod http1;
 pub mod http2;
 pub mod rpc;
+pub mod streams;
 
 mod code;
 mod head;
@@ -26,4 +27,5 @@ pub use machine::{Closing, InputEnd, Machine};
 pub use metadata::Metadata;
 pub use output::Output;
 pub use status::{Detail, EndedBy, Status};
+pub use streams::{HttpConnection, ReceiveEnd, StreamEvent, StreamKey};
 pub use time::Instant;

@@ -24,7 +24,7 @@ pub use fields::{Field, Fields};
 pub use head::Head;
 pub use limits::{Bucket, Limits};
 pub use machine::{Closing, InputEnd, Machine};
-pub use metadata::Metadata;
+pub use metadata::{IntoValue, Metadata, MetadataValue};
 pub use output::Output;
 pub use status::{Detail, EndedBy, Status};
 pub use streams::{HttpConnection, ReceiveEnd, StreamEvent, StreamKey};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Code, Metadata};
+use crate::{Code, Metadata, Misuse};
 
 /// How a call failed: what was said ([`code`](Status::code), [`message`](Status::message),
 /// [`details`](Status::details), [`metadata`](Status::metadata)) and who ended it ([`ended`](Status::ended)).
@@ -23,12 +23,31 @@ struct Inner {
 }
 
 /// A typed error detail: a message of any type, encoded (`google.protobuf.Any`).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Detail {
     /// The full name of the message type, such as `google.rpc.RetryInfo`, without a URL in front of it.
     pub type_name: String,
     /// The encoded message.
     pub value: Bytes,
+}
+
+impl Detail {
+    /// A message as a detail, under its own name.
+    pub fn from_message<M: prost::Message + prost::Name>(message: &M) -> Self {
+        Self { type_name: M::full_name(), value: message.encode_to_vec().into() }
+    }
+
+    /// The message, if it is of this type; or why it could not be decoded.
+    pub fn decode<M: prost::Message + prost::Name + Default>(&self) -> Option<Result<M, prost::DecodeError>> {
+        (self.type_name == M::full_name()).then(|| M::decode(self.value.clone()))
+    }
+}
+
+/// The type and the length: a value may be a secret.
+impl core::fmt::Debug for Detail {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "Detail({:?}, {} bytes)", self.type_name, self.value.len())
+    }
 }
 
 /// Who ended a call that did not end well.
@@ -116,6 +135,11 @@ impl Status {
         &self.0.details
     }
 
+    /// The first detail of this type that can be decoded.
+    pub fn detail<M: prost::Message + prost::Name + Default>(&self) -> Option<M> {
+        self.details().iter().find_map(|detail| detail.decode::<M>()?.ok())
+    }
+
     /// The metadata beside the error: trailers at a client; to be sent as trailers at a server.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
@@ -183,6 +207,14 @@ constructors! {
     unauthenticated => Unauthenticated;
 }
 
+/// A bug of the caller, seen from where only a status can be returned: [`Code::Internal`].
+impl From<Misuse> for Status {
+    fn from(misuse: Misuse) -> Self {
+        Self::internal(misuse.to_string())
+    }
+}
+
+/// Without details and metadata, which may hold secrets.
 impl core::fmt::Debug for Status {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Status")
@@ -194,15 +226,73 @@ impl core::fmt::Debug for Status {
     }
 }
 
+/// The code and the message. The message may be a peer's: control characters are escaped, so that it stays on its
+/// line in a log.
 impl core::fmt::Display for Status {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}", self.code())?;
-        if self.message().is_empty() { Ok(()) } else { write!(f, ": {}", self.message()) }
+        if !self.message().is_empty() {
+            f.write_str(": ")?;
+        }
+        for character in self.message().chars() {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())?;
+            } else {
+                core::fmt::Write::write_char(f, character)?;
+            }
+        }
+        Ok(())
     }
 }
 
 impl std::error::Error for Status {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Hint {
+        #[prost(string, tag = "1")]
+        text: String,
+    }
+
+    impl prost::Name for Hint {
+        const NAME: &'static str = "Hint";
+        const PACKAGE: &'static str = "example";
+    }
+
+    #[test]
+    fn details_are_found_by_type() {
+        let hint = Hint { text: "later".to_owned() };
+        let broken = Detail { type_name: "example.Hint".to_owned(), value: Bytes::from_static(b"\xff") };
+        let foreign = Detail { type_name: "other.Hint".to_owned(), value: Bytes::new() };
+        let status = Status::unavailable("").with_detail(foreign).with_detail(broken);
+        assert_eq!(status.detail::<Hint>(), None);
+        assert_eq!(status.with_detail(Detail::from_message(&hint)).detail::<Hint>(), Some(hint));
+    }
+
+    #[test]
+    fn a_message_stays_on_its_line() {
+        let status = Status::internal("a\r\nb\u{1b}[31m \u{e9}");
+        assert_eq!(status.to_string(), "internal: a\\r\\nb\\u{1b}[31m \u{e9}");
+        assert_eq!(Status::internal("").to_string(), "internal");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let mut status =
+            Status::internal("").with_detail(Detail::from_message(&Hint { text: "hunter2".to_owned() }));
+        status.metadata_mut().append("x-key", "hunter2").unwrap();
+        assert!(!format!("{status:?} {:?}", status.details()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_status_is_one_word() {
+        assert_eq!(size_of::<Option<Status>>(), size_of::<usize>());
     }
 }

@@ -10,6 +10,8 @@ pub mod rpc;
 pub mod streams;
 
 mod code;
+#[allow(dead_code, reason = "the HTTP floors use it")]
+mod credit;
 mod head;
 mod limits;
 mod machine;

@@ -61,8 +61,13 @@ impl Fields {
 
     fn push_entry(&mut self, name: &str, value: &[u8], sensitive: bool) {
         debug_assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()), "field names are lower case");
+        self.push_bytes(name.as_bytes(), value, sensitive);
+    }
+
+    /// Appends a field whose name was validated: lower case, and ASCII.
+    pub(crate) fn push_bytes(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
         let start = self.block.len() as u32;
-        self.block.extend_from_slice(name.as_bytes());
+        self.block.extend_from_slice(name);
         let middle = self.block.len() as u32;
         self.block.extend_from_slice(value);
         self.entries.push(Entry { name: start, value: middle, end: self.block.len() as u32, sensitive });
@@ -122,6 +127,12 @@ impl Fields {
     pub fn clear(&mut self) {
         self.block.clear();
         self.entries.clear();
+    }
+
+    /// Makes these fields a copy of `other`, in the memory that they have.
+    pub(crate) fn assign(&mut self, other: &Self) {
+        self.block.clone_from(&other.block);
+        self.entries.clone_from(&other.entries);
     }
 
     /// Appends a copy of all fields of `other`.

@@ -33,16 +33,32 @@ impl Head {
 
     /// Turns this head into that of a request, keeping its fields and its memory.
     pub fn set_request(&mut self, method: &str, scheme: &str, authority: &str, path: &str) {
+        self.set_request_bytes(method.as_bytes(), scheme.as_bytes(), authority.as_bytes(), path.as_bytes());
+    }
+
+    /// [`Head::set_request`] with parts that were validated: all of them ASCII.
+    pub(crate) fn set_request_bytes(&mut self, method: &[u8], scheme: &[u8], authority: &[u8], path: &[u8]) {
         self.status = 0;
         self.control.clear();
-        self.control.extend_from_slice(method.as_bytes());
+        self.control.extend_from_slice(method);
         self.method_end = self.control.len() as u32;
-        self.control.extend_from_slice(scheme.as_bytes());
+        self.control.extend_from_slice(scheme);
         self.scheme_end = self.control.len() as u32;
-        self.control.extend_from_slice(authority.as_bytes());
+        self.control.extend_from_slice(authority);
         self.authority_end = self.control.len() as u32;
         self.has_authority = !authority.is_empty();
-        self.control.extend_from_slice(path.as_bytes());
+        self.control.extend_from_slice(path);
+    }
+
+    /// Makes this head a copy of `other`, in the memory that it has.
+    pub(crate) fn assign(&mut self, other: &Self) {
+        self.control.clone_from(&other.control);
+        self.method_end = other.method_end;
+        self.scheme_end = other.scheme_end;
+        self.authority_end = other.authority_end;
+        self.has_authority = other.has_authority;
+        self.status = other.status;
+        self.fields.assign(&other.fields);
     }
 
     /// Turns this head into that of a response, keeping its fields and its memory.

@@ -1,0 +1,306 @@
+//! The encoder: heads in, blocks out.
+
+use super::static_table::{self, STATIC_LEN};
+use super::table::{OVERHEAD, Table};
+use super::validate::{self, Kind, NameKind};
+use super::{huffman, integer};
+use crate::{Field, Fields, Head};
+
+/// The table that every decoder has until SETTINGS say otherwise (RFC 9113 §6.5.2).
+const INITIAL_TABLE: usize = 4096;
+
+/// The largest block that is remembered, in bytes.
+const MEMO_BLOCK: usize = 512;
+
+/// The largest header list that is remembered, in bytes counted as RFC 9113 §6.5.2 does.
+const MEMO_LIST: usize = 1024;
+
+/// Encodes the header blocks of one connection, in the order in which they are sent.
+///
+/// Strings are Huffman-coded where that is shorter. Secrets are sent as literals that may never be indexed (RFC 7541
+/// §7.1.3): fields marked as sensitive, and `authorization`, `proxy-authorization`, `cookie` and `set-cookie`. Fields
+/// whose values change from call to call are sent without indexing, all others are indexed when there is a table.
+///
+/// A field that may not be sent in HTTP/2 (RFC 9113 §8.2: an upper-case name, a line break in the value, `connection`
+/// and its relatives, a name with a colon) is left out, as is `host` in a request, which `:authority` replaces:
+/// whoever takes fields from an application checks them and says so.
+pub struct Encoder {
+    table: Table,
+    /// Our own cap.
+    cap: usize,
+    /// What the peer allows.
+    peer: usize,
+    /// What the peer's decoder takes for the table's size.
+    signalled: usize,
+    /// The lowest of the peer's sizes since the last block.
+    lowest: Option<usize>,
+    memos: [Memo; 4],
+    clock: u32,
+}
+
+/// A head that was encoded without a change of the table, and its block: as long as the table stays the same, so does
+/// the block.
+#[derive(Default)]
+struct Memo {
+    kind: Option<BlockKind>,
+    /// Of trailers, the fields alone count.
+    head: Head,
+    generation: u64,
+    used: u32,
+    block: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BlockKind {
+    Request,
+    Response,
+    Trailers,
+}
+
+/// What is encoded.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Request(&'a Head),
+    Response(&'a Head),
+    Trailers(&'a Fields),
+}
+
+impl<'a> Source<'a> {
+    fn kind(self) -> BlockKind {
+        match self {
+            Self::Request(_) => BlockKind::Request,
+            Self::Response(_) => BlockKind::Response,
+            Self::Trailers(_) => BlockKind::Trailers,
+        }
+    }
+
+    fn fields(self) -> &'a Fields {
+        match self {
+            Self::Request(head) | Self::Response(head) => &head.fields,
+            Self::Trailers(fields) => fields,
+        }
+    }
+}
+
+impl Encoder {
+    /// An encoder with a table of at most `max_table` bytes; with 0 it keeps no state.
+    pub fn new(max_table: usize) -> Self {
+        let size = max_table.min(INITIAL_TABLE);
+        Self {
+            table: Table::new(size),
+            cap: max_table,
+            peer: INITIAL_TABLE,
+            signalled: INITIAL_TABLE,
+            // A table that is smaller, but not unused, would evict at another time than the peer's.
+            lowest: (size > 0 && size < INITIAL_TABLE).then_some(INITIAL_TABLE),
+            memos: Default::default(),
+            clock: 0,
+        }
+    }
+
+    /// The peer's SETTINGS_HEADER_TABLE_SIZE, each time that it comes. The table has the smaller of this size and our
+    /// own cap, in bytes; what must be told of it stands at the beginning of the next block (RFC 7541 §4.2).
+    pub fn set_peer_max_table(&mut self, bytes: usize) {
+        self.peer = bytes;
+        self.lowest = Some(self.lowest.map_or(bytes, |lowest| lowest.min(bytes)));
+    }
+
+    /// Appends the block of a request: `:method`, `:scheme`, `:authority` when there is one, `:path`, then the fields.
+    pub fn encode_request(&mut self, head: &Head, out: &mut Vec<u8>) {
+        self.encode(Source::Request(head), out);
+    }
+
+    /// Appends the block of a response: `:status`, then the fields.
+    pub fn encode_response(&mut self, head: &Head, out: &mut Vec<u8>) {
+        self.encode(Source::Response(head), out);
+    }
+
+    /// Appends the block of trailers.
+    pub fn encode_trailers(&mut self, fields: &Fields, out: &mut Vec<u8>) {
+        self.encode(Source::Trailers(fields), out);
+    }
+
+    /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, and four remembered blocks
+    /// of 1.5 KiB.
+    pub fn capacity_bytes(&self) -> usize {
+        let memos = self.memos.iter().map(|memo| memo.block.capacity() + memo.head.capacity_bytes());
+        self.table.capacity_bytes() + memos.sum::<usize>()
+    }
+
+    fn encode(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
+        self.size_updates(out);
+        let generation = self.table.generation();
+        self.clock = self.clock.wrapping_add(1);
+        if let Some(memo) = self.memos.iter_mut().find(|memo| memo.matches(source, generation)) {
+            memo.used = self.clock;
+            out.extend_from_slice(&memo.block);
+            return;
+        }
+        let start = out.len();
+        match source {
+            Source::Request(head) => self.request(head, out),
+            Source::Response(head) => self.status(head.status(), out),
+            Source::Trailers(_) => {}
+        }
+        let in_request = matches!(source, Source::Request(_));
+        for field in source.fields() {
+            self.regular(field, in_request, out);
+        }
+        if generation == self.table.generation() {
+            self.remember(source, out.get(start..).unwrap_or_default());
+        }
+    }
+
+    /// RFC 7541 §4.2: the lowest size since the last block, then the final one.
+    fn size_updates(&mut self, out: &mut Vec<u8>) {
+        let Some(peer_lowest) = self.lowest.take() else { return };
+        let lowest = peer_lowest.min(self.cap);
+        let last = self.peer.min(self.cap);
+        if lowest < last && lowest < self.signalled {
+            self.size_update(lowest, out);
+        }
+        // Without a table its size does not matter, unless the peer waits for an update.
+        if last != self.signalled && (self.cap > 0 || peer_lowest < self.signalled) {
+            self.size_update(last, out);
+        }
+        self.table.resize(last);
+    }
+
+    fn size_update(&mut self, size: usize, out: &mut Vec<u8>) {
+        integer::encode(size, 5, 0x20, out);
+        self.table.resize(size);
+        self.signalled = size;
+    }
+
+    fn request(&mut self, head: &Head, out: &mut Vec<u8>) {
+        // RFC 9113 §8.5: CONNECT has neither scheme nor path.
+        let connect = head.method() == "CONNECT";
+        self.pseudo(":method", head.method(), out);
+        if !connect {
+            self.pseudo(":scheme", head.scheme(), out);
+        }
+        if let Some(authority) = head.authority() {
+            self.pseudo(":authority", authority, out);
+        }
+        if !connect {
+            self.pseudo(":path", head.path(), out);
+        }
+    }
+
+    fn pseudo(&mut self, name: &str, value: &str, out: &mut Vec<u8>) {
+        self.field(name.as_bytes(), value.as_bytes(), Policy::Index, out);
+    }
+
+    fn status(&mut self, status: u16, out: &mut Vec<u8>) {
+        let digits = [status / 100 % 10, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
+        self.field(b":status", &digits, Policy::Index, out);
+    }
+
+    fn regular(&mut self, field: Field<'_>, in_request: bool, out: &mut Vec<u8>) {
+        let name = field.name.as_bytes();
+        let name_kind = validate::name(name);
+        let policy = match validate::value(name_kind, field.value) {
+            Kind::Regular if field.sensitive => Policy::Never,
+            Kind::Regular if varies(name) => Policy::Literal,
+            Kind::Regular => Policy::Index,
+            Kind::Secret | Kind::Cookie => Policy::Never,
+            Kind::Host if !in_request => Policy::Literal,
+            _ => return,
+        };
+        self.field(name, field.value, policy, out);
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8], policy: Policy, out: &mut Vec<u8>) {
+        let (static_name, static_exact) = static_table::find(name, value);
+        if let (Some(index), Policy::Index | Policy::Literal) = (static_exact, policy) {
+            return integer::encode(index, 7, 0x80, out);
+        }
+        let (place, exact) = self.table.find(name, value);
+        if let (Some(place), Policy::Index) = (exact, policy) {
+            return integer::encode(place + STATIC_LEN + 1, 7, 0x80, out);
+        }
+        let name_index = static_name.or(place.map(|place| place + STATIC_LEN + 1)).unwrap_or(0);
+        // A field that would sweep most of the table out is not worth it.
+        let cost = name.len() + value.len() + OVERHEAD;
+        let insert = policy == Policy::Index && cost <= self.table.max() / 4 * 3;
+        match policy {
+            _ if insert => integer::encode(name_index, 6, 0x40, out),
+            Policy::Never => integer::encode(name_index, 4, 0x10, out),
+            _ => integer::encode(name_index, 4, 0x00, out),
+        }
+        if name_index == 0 {
+            string(name, out);
+        }
+        string(value, out);
+        if insert {
+            self.table.insert(name, value, NameKind::Regular, Kind::Regular);
+        }
+    }
+
+    fn remember(&mut self, source: Source<'_>, block: &[u8]) {
+        let fields = source.fields();
+        if block.len() > MEMO_BLOCK || fields.list_size() > MEMO_LIST {
+            return;
+        }
+        let clock = self.clock;
+        let Some(memo) = self.memos.iter_mut().max_by_key(|memo| clock.wrapping_sub(memo.used)) else {
+            return;
+        };
+        memo.generation = self.table.generation();
+        memo.used = clock;
+        memo.kind = Some(source.kind());
+        match source {
+            Source::Request(head) | Source::Response(head) => memo.head.assign(head),
+            Source::Trailers(fields) => memo.head.fields.assign(fields),
+        }
+        memo.block.clear();
+        memo.block.extend_from_slice(block);
+    }
+}
+
+impl Memo {
+    #[inline]
+    fn matches(&self, source: Source<'_>, generation: u64) -> bool {
+        self.generation == generation
+            && self.kind == Some(source.kind())
+            && match source {
+                Source::Request(head) | Source::Response(head) => self.head == *head,
+                Source::Trailers(fields) => self.head.fields == *fields,
+            }
+    }
+}
+
+/// The table is not printed: it holds what the application sends.
+impl core::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Encoder").field("max_table", &self.table.max()).finish_non_exhaustive()
+    }
+}
+
+/// How a field that is not in the tables is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Policy {
+    Index,
+    Literal,
+    Never,
+}
+
+/// Whether the values of this name change from call to call: indexed, they would only sweep others out of the table.
+fn varies(name: &[u8]) -> bool {
+    match name {
+        b"content-length" | b"grpc-timeout" | b"grpc-message" | b"connect-timeout-ms" => true,
+        b"date" | b"etag" | b"last-modified" | b"traceparent" | b"x-request-id" => true,
+        _ => name.ends_with(b"-bin"),
+    }
+}
+
+fn string(text: &[u8], out: &mut Vec<u8>) {
+    let coded = huffman::encoded_len(text);
+    if coded < text.len() {
+        integer::encode(coded, 7, 0x80, out);
+        huffman::encode(text, out);
+    } else {
+        integer::encode(text.len(), 7, 0x00, out);
+        out.extend_from_slice(text);
+    }
+}

@@ -1,1 +1,4 @@
-//! Programs that a user would run first.
+//! What the examples share.
+
+pub mod echo;
+pub mod transcript;

@@ -1,0 +1,5 @@
+//! `echo.v1.EchoService`: the service of the tour.
+
+mod message;
+
+pub use message::Msg;

@@ -18,7 +18,11 @@ pub struct Msg {
     pub text: String,
     /// Any bytes; base64 in JSON.
     #[prost(bytes = "vec", tag = "2")]
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "to_base64", deserialize_with = "from_base64")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "to_base64",
+        deserialize_with = "from_base64"
+    )]
     pub data: Vec<u8>,
     /// How many messages to send, or how many were received.
     #[prost(int32, tag = "3")]

@@ -72,7 +72,10 @@ impl BodyReader {
                 0 if flags & 1 == 1 => format!("message, {length} bytes{squash}"),
                 0 => format!("message, {length} bytes: {}", (self.describe)(codec, payload)),
                 2 => format!("end of stream{squash}: {}", String::from_utf8_lossy(payload)),
-                0x80 => format!("trailers{squash}: {}", String::from_utf8_lossy(payload).trim_end().replace("\r\n", ", ")),
+                0x80 => format!(
+                    "trailers{squash}: {}",
+                    String::from_utf8_lossy(payload).trim_end().replace("\r\n", ", ")
+                ),
                 other => format!("flags {other:#04x}, {length} bytes"),
             };
             let mark = lines.paint.dim(&format!("[{flags:02x} {length:08x}]"));

@@ -83,7 +83,13 @@ impl Half {
         true
     }
 
-    fn sized(&mut self, mut body: BodyReader, length: usize, direction: Direction, lines: &mut Lines) -> bool {
+    fn sized(
+        &mut self,
+        mut body: BodyReader,
+        length: usize,
+        direction: Direction,
+        lines: &mut Lines,
+    ) -> bool {
         if self.pending.len() < length {
             self.state = State::Sized(body, length);
             return false;

@@ -25,7 +25,8 @@ struct Half {
 
 impl Half {
     fn new(preface_left: bool) -> Self {
-        let limits = DecoderLimits { header_list: 1 << 20, hard_header_list: 1 << 20, header_fields: 1 << 10 };
+        let limits =
+            DecoderLimits { header_list: 1 << 20, hard_header_list: 1 << 20, header_fields: 1 << 10 };
         Self { pending: Vec::new(), preface_left, hpack: Decoder::new(4096, limits), bodies: BTreeMap::new() }
     }
 }
@@ -95,7 +96,9 @@ fn show(half: &mut Half, direction: Direction, frame: &Frame, describe: Describe
 
 fn show_headers(half: &mut Half, direction: Direction, frame: &Frame, describe: Describe, lines: &mut Lines) {
     let mut fields = Vec::new();
-    let decoded = half.hpack.decode_fields(&frame.payload, &mut |name, value, _| fields.push((name.to_vec(), value.to_vec())));
+    let decoded = half
+        .hpack
+        .decode_fields(&frame.payload, &mut |name, value, _| fields.push((name.to_vec(), value.to_vec())));
     if decoded.is_err() {
         return lines.event(direction, "HEADERS", "(cannot be decoded)");
     }

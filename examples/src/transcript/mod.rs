@@ -23,9 +23,12 @@ pub enum Direction {
     Received,
 }
 
+/// Bytes that passed in one direction, without a change of direction in between.
+pub type Piece = (Direction, Vec<u8>);
+
 /// Keeps the bytes that passed a transport, in the order in which they passed.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Vec<(Direction, Vec<u8>)>>>);
+pub struct Recorder(Arc<Mutex<Vec<Piece>>>);
 
 impl Recorder {
     /// Notes that `bytes` passed.
@@ -38,7 +41,7 @@ impl Recorder {
     }
 
     /// Takes what has passed since the last time.
-    pub fn take(&self) -> Vec<(Direction, Vec<u8>)> {
+    pub fn take(&self) -> Vec<Piece> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -53,23 +56,23 @@ pub struct Annotator {
 }
 
 enum Wire {
-    Http1(http1::Reader),
-    Http2(http2::Reader),
+    Http1(Box<http1::Reader>),
+    Http2(Box<http2::Reader>),
 }
 
 impl Annotator {
     /// A reader of an HTTP/1.1 connection.
     pub fn http1(paint: Paint, describe: Describe) -> Self {
-        Self { wire: Wire::Http1(http1::Reader::new(describe)), paint }
+        Self { wire: Wire::Http1(Box::new(http1::Reader::new(describe))), paint }
     }
 
     /// A reader of an HTTP/2 connection, from its first byte.
     pub fn http2(paint: Paint, describe: Describe) -> Self {
-        Self { wire: Wire::Http2(http2::Reader::new(describe)), paint }
+        Self { wire: Wire::Http2(Box::new(http2::Reader::new(describe))), paint }
     }
 
     /// The lines that `pieces` give, in order.
-    pub fn read(&mut self, pieces: &[(Direction, Vec<u8>)]) -> Vec<String> {
+    pub fn read(&mut self, pieces: &[Piece]) -> Vec<String> {
         let mut lines = Lines { paint: self.paint, lines: Vec::new() };
         for (direction, bytes) in pieces {
             match &mut self.wire {

@@ -1,1 +1,4 @@
 //! What the tests share: the bodies of the fuzz targets, transcripts and drivers.
+
+pub mod fuzz;
+pub mod hex;

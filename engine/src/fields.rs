@@ -123,6 +123,15 @@ impl Fields {
         Some(Field { name, value, sensitive: entry.sensitive })
     }
 
+    /// Name, value and secrecy of the field at `index`, without a look at the name's bytes.
+    #[inline]
+    pub(crate) fn bytes_at(&self, index: usize) -> Option<(&[u8], &[u8], bool)> {
+        let entry = self.entries.get(index)?;
+        let name = self.block.get(entry.name as usize..entry.value as usize)?;
+        let value = self.block.get(entry.value as usize..entry.end as usize)?;
+        Some((name, value, entry.sensitive))
+    }
+
     /// Removes all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.block.clear();

@@ -63,7 +63,9 @@ impl Head {
 
     /// Turns this head into that of a response, keeping its fields and its memory.
     pub fn set_response(&mut self, status: u16) {
-        self.set_request("", "", "", "");
+        self.control.clear();
+        (self.method_end, self.scheme_end, self.authority_end) = (0, 0, 0);
+        self.has_authority = false;
         self.status = status;
     }
 
@@ -111,6 +113,17 @@ impl Head {
     /// The heap memory held, in bytes.
     pub fn capacity_bytes(&self) -> usize {
         self.control.capacity() + self.fields.capacity_bytes()
+    }
+
+    /// Method, scheme, authority (empty when there is none) and path, as bytes.
+    pub(crate) fn control_bytes(&self) -> [&[u8]; 4] {
+        let part = |start: u32, end: u32| self.control.get(start as usize..end as usize).unwrap_or_default();
+        [
+            part(0, self.method_end),
+            part(self.method_end, self.scheme_end),
+            part(self.scheme_end, self.authority_end),
+            part(self.authority_end, self.control.len() as u32),
+        ]
     }
 
     fn part(&self, start: u32, end: u32) -> &str {

@@ -4,7 +4,7 @@ use super::static_table::{self, STATIC_LEN};
 use super::table::{OVERHEAD, Table};
 use super::validate::{self, Kind, NameKind};
 use super::{huffman, integer};
-use crate::{Field, Fields, Head};
+use crate::{Fields, Head};
 
 /// The table that every decoder has until SETTINGS say otherwise (RFC 9113 §6.5.2).
 const INITIAL_TABLE: usize = 4096;
@@ -19,7 +19,8 @@ const MEMO_LIST: usize = 1024;
 ///
 /// Strings are Huffman-coded where that is shorter. Secrets are sent as literals that may never be indexed (RFC 7541
 /// §7.1.3): fields marked as sensitive, and `authorization`, `proxy-authorization`, `cookie` and `set-cookie`. Fields
-/// whose values change from call to call are sent without indexing, all others are indexed when there is a table.
+/// whose values change from call to call are sent without indexing (but once, for their names' sake), all others are
+/// indexed when there is a table.
 ///
 /// A field that may not be sent in HTTP/2 (RFC 9113 §8.2: an upper-case name, a line break in the value, `connection`
 /// and its relatives, a name with a colon) is left out, as is `host` in a request, which `:authority` replaces:
@@ -36,6 +37,21 @@ pub struct Encoder {
     lowest: Option<usize>,
     memos: [Memo; 4],
     clock: u32,
+    /// Where the fields of the last block were found, by their place in it: the next block is much like it.
+    hints: [Hint; HINTS],
+}
+
+/// How many fields of a block are tried where the last block's were found.
+const HINTS: usize = 16;
+
+/// Where a field was found that may be sent by its index.
+#[derive(Clone, Copy, Default)]
+enum Hint {
+    #[default]
+    None,
+    Static(usize),
+    /// By its number.
+    Dynamic(u32),
 }
 
 /// A head that was encoded without a change of the table, and its block: as long as the table stays the same, so does
@@ -95,6 +111,7 @@ impl Encoder {
             lowest: (size > 0 && size < INITIAL_TABLE).then_some(INITIAL_TABLE),
             memos: Default::default(),
             clock: 0,
+            hints: [Hint::None; HINTS],
         }
     }
 
@@ -137,14 +154,18 @@ impl Encoder {
             return;
         }
         let start = out.len();
-        match source {
+        let pseudo = match source {
             Source::Request(head) => self.request(head, out),
             Source::Response(head) => self.status(head.status(), out),
-            Source::Trailers(_) => {}
-        }
-        let in_request = matches!(source, Source::Request(_));
-        for field in source.fields() {
-            self.regular(field, in_request, out);
+            Source::Trailers(_) => 0,
+        };
+        let (fields, in_request) = (source.fields(), matches!(source, Source::Request(_)));
+        for index in 0..fields.len() {
+            let Some((name, value, secret)) = fields.bytes_at(index) else { break };
+            let place = pseudo + index;
+            if secret || !self.as_before(place, name, value, out) {
+                self.regular(place, (name, value, secret), in_request, out);
+            }
         }
         if generation == self.table.generation() {
             self.remember(source, out.get(start..).unwrap_or_default());
@@ -172,57 +193,92 @@ impl Encoder {
         self.signalled = size;
     }
 
-    fn request(&mut self, head: &Head, out: &mut Vec<u8>) {
+    /// Appends the pseudo-fields, and tells how many places of the block they take.
+    fn request(&mut self, head: &Head, out: &mut Vec<u8>) -> usize {
+        let [method, scheme, authority, path] = head.control_bytes();
+        self.pseudo(0, b":method", method, out);
         // RFC 9113 §8.5: CONNECT has neither scheme nor path.
-        let connect = head.method() == "CONNECT";
-        self.pseudo(":method", head.method(), out);
+        let connect = method == b"CONNECT";
         if !connect {
-            self.pseudo(":scheme", head.scheme(), out);
+            self.pseudo(1, b":scheme", scheme, out);
         }
-        if let Some(authority) = head.authority() {
-            self.pseudo(":authority", authority, out);
+        if !authority.is_empty() {
+            self.pseudo(2, b":authority", authority, out);
         }
         if !connect {
-            self.pseudo(":path", head.path(), out);
+            self.pseudo(3, b":path", path, out);
         }
+        4
     }
 
-    fn pseudo(&mut self, name: &str, value: &str, out: &mut Vec<u8>) {
-        self.field(name.as_bytes(), value.as_bytes(), Policy::Index, out);
-    }
-
-    fn status(&mut self, status: u16, out: &mut Vec<u8>) {
+    fn status(&mut self, status: u16, out: &mut Vec<u8>) -> usize {
         let digits = [status / 100 % 10, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
-        self.field(b":status", &digits, Policy::Index, out);
+        self.pseudo(0, b":status", &digits, out);
+        1
     }
 
-    fn regular(&mut self, field: Field<'_>, in_request: bool, out: &mut Vec<u8>) {
-        let name = field.name.as_bytes();
+    fn pseudo(&mut self, place: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        if !self.as_before(place, name, value, out) {
+            self.field(place, name, value, Policy::Index, out);
+        }
+    }
+
+    /// Appends a field by its index, if it is the one that stood at the same place of the last block. What has a hint
+    /// was judged, and is no secret.
+    #[inline]
+    fn as_before(&self, place: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
+        let index = match self.hints.get(place) {
+            Some(&Hint::Static(index)) => static_table::get(index)
+                .is_some_and(|entry| entry.value.as_bytes() == value && entry.name.as_bytes() == name)
+                .then_some(index),
+            Some(&Hint::Dynamic(number)) => {
+                self.table.place_of(number, name, value).map(|place| place + STATIC_LEN + 1)
+            }
+            _ => None,
+        };
+        index.map(|index| integer::encode(index, 7, 0x80, out)).is_some()
+    }
+
+    fn hint(&mut self, place: usize, hint: Hint) {
+        if let Some(old) = self.hints.get_mut(place) {
+            *old = hint;
+        }
+    }
+
+    fn regular(&mut self, place: usize, field: (&[u8], &[u8], bool), in_request: bool, out: &mut Vec<u8>) {
+        let (name, value, secret) = field;
         let name_kind = validate::name(name);
-        let policy = match validate::value(name_kind, field.value) {
-            Kind::Regular if field.sensitive => Policy::Never,
-            Kind::Regular if varies(name) => Policy::Literal,
+        let policy = match validate::value(name_kind, value) {
+            Kind::Regular if secret => Policy::Never,
+            Kind::Regular if name.ends_with(b"-bin") => Policy::Literal,
+            Kind::Regular if varies(name) => Policy::IndexName,
             Kind::Regular => Policy::Index,
             Kind::Secret | Kind::Cookie => Policy::Never,
             Kind::Host if !in_request => Policy::Literal,
             _ => return,
         };
-        self.field(name, field.value, policy, out);
+        self.field(place, name, value, policy, out);
     }
 
-    fn field(&mut self, name: &[u8], value: &[u8], policy: Policy, out: &mut Vec<u8>) {
+    fn field(&mut self, place: usize, name: &[u8], value: &[u8], policy: Policy, out: &mut Vec<u8>) {
         let (static_name, static_exact) = static_table::find(name, value);
-        if let (Some(index), Policy::Index | Policy::Literal) = (static_exact, policy) {
+        if let (Some(index), Policy::Index | Policy::IndexName) = (static_exact, policy) {
+            self.hint(place, Hint::Static(index));
             return integer::encode(index, 7, 0x80, out);
         }
-        let (place, exact) = self.table.find(name, value);
-        if let (Some(place), Policy::Index) = (exact, policy) {
-            return integer::encode(place + STATIC_LEN + 1, 7, 0x80, out);
+        let (named, exact) = self.table.find(name, value);
+        if let (Some(entry), Policy::Index) = (exact, policy) {
+            self.hint(place, Hint::Dynamic(self.table.number(entry)));
+            return integer::encode(entry + STATIC_LEN + 1, 7, 0x80, out);
         }
-        let name_index = static_name.or(place.map(|place| place + STATIC_LEN + 1)).unwrap_or(0);
+        let name_index = static_name.or(named.map(|entry| entry + STATIC_LEN + 1)).unwrap_or(0);
         // A field that would sweep most of the table out is not worth it.
         let cost = name.len() + value.len() + OVERHEAD;
-        let insert = policy == Policy::Index && cost <= self.table.max() / 4 * 3;
+        let insert = match policy {
+            Policy::Index => cost <= self.table.max() / 4 * 3,
+            Policy::IndexName => name_index == 0 && cost <= self.table.max() / 16,
+            Policy::Literal | Policy::Never => false,
+        };
         match policy {
             _ if insert => integer::encode(name_index, 6, 0x40, out),
             Policy::Never => integer::encode(name_index, 4, 0x10, out),
@@ -234,6 +290,7 @@ impl Encoder {
         string(value, out);
         if insert {
             self.table.insert(name, value, NameKind::Regular, Kind::Regular);
+            self.hint(place, Hint::Dynamic(self.table.number(0)));
         }
     }
 
@@ -281,17 +338,26 @@ impl core::fmt::Debug for Encoder {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Policy {
     Index,
+    /// The value changes from call to call: it is indexed once, for its name's sake.
+    IndexName,
     Literal,
     Never,
 }
 
 /// Whether the values of this name change from call to call: indexed, they would only sweep others out of the table.
 fn varies(name: &[u8]) -> bool {
-    match name {
-        b"content-length" | b"grpc-timeout" | b"grpc-message" | b"connect-timeout-ms" => true,
-        b"date" | b"etag" | b"last-modified" | b"traceparent" | b"x-request-id" => true,
-        _ => name.ends_with(b"-bin"),
-    }
+    const NAMES: [&[u8]; 9] = [
+        b"content-length",
+        b"grpc-timeout",
+        b"grpc-message",
+        b"connect-timeout-ms",
+        b"date",
+        b"etag",
+        b"last-modified",
+        b"traceparent",
+        b"x-request-id",
+    ];
+    NAMES.contains(&name)
 }
 
 fn string(text: &[u8], out: &mut Vec<u8>) {

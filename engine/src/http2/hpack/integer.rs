@@ -23,15 +23,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes an integer whose first byte has `prefix` bits for it (1 to 8).
+    #[inline]
     pub(super) fn integer(&mut self, prefix: u32) -> Result<usize, &'static str> {
-        let rest = self.block.get(self.at..).unwrap_or_default();
-        let Some((&first, more)) = rest.split_first() else { return Err("a header block ends early") };
+        let Some(&first) = self.block.get(self.at) else { return Err("a header block ends early") };
         let mask = (0xff_u16 >> (8 - prefix)) as u8;
-        let mut value = u32::from(first & mask);
         self.at += 1;
-        if value < u32::from(mask) {
-            return Ok(value as usize);
-        }
+        if first & mask < mask { Ok(usize::from(first & mask)) } else { self.rest_of_integer(mask) }
+    }
+
+    fn rest_of_integer(&mut self, mask: u8) -> Result<usize, &'static str> {
+        let more = self.block.get(self.at..).unwrap_or_default();
+        let mut value = u32::from(mask);
         // Four bytes of seven bits each: the sum stays far below 2^32.
         for (index, &byte) in more.iter().take(MOST_BYTES - 1).enumerate() {
             value += u32::from(byte & 0x7f) << (7 * index);
@@ -53,6 +55,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends `value`, its first byte sharing `pattern`, which leaves `prefix` bits (1 to 8).
+#[inline]
 pub(super) fn encode(value: usize, prefix: u32, pattern: u8, out: &mut Vec<u8>) {
     let mask = (0xff_u16 >> (8 - prefix)) as usize;
     if value < mask {

@@ -23,6 +23,8 @@ pub(super) struct Table {
     size: usize,
     max: usize,
     generation: u64,
+    /// How many fields were ever inserted (modulo 2^32).
+    inserted: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +49,7 @@ pub(super) struct Found<'a> {
 impl Table {
     pub(super) fn new(max: usize) -> Self {
         let max = max.min(LARGEST);
-        Self { data: Vec::new(), base: 0, entries: VecDeque::new(), size: 0, max, generation: 0 }
+        Self { data: Vec::new(), base: 0, entries: VecDeque::new(), size: 0, max, generation: 0, inserted: 0 }
     }
 
     /// The size that may not be exceeded, in bytes as RFC 7541 §4.1 counts them.
@@ -82,8 +84,9 @@ impl Table {
     }
 
     /// The field at `place`, the newest one being at 0.
+    #[inline]
     pub(super) fn get(&self, place: usize) -> Option<Found<'_>> {
-        let entry = self.entries.get(self.entries.len().checked_sub(place + 1)?)?;
+        let entry = self.entries.get(self.entries.len().wrapping_sub(place).wrapping_sub(1))?;
         let rest = self.data.get(entry.start.wrapping_sub(self.base) as usize..)?;
         let (name, rest) = rest.split_at_checked(entry.name as usize)?;
         let value = rest.get(..entry.value as usize)?;
@@ -107,6 +110,20 @@ impl Table {
         let (name, value) = (name.len() as u32, value.len() as u32);
         self.entries.push_back(Entry { start, name, value, name_kind, kind });
         self.size += cost;
+        self.inserted = self.inserted.wrapping_add(1);
+    }
+
+    /// The number by which the field at `place` is known as long as it is in the table.
+    pub(super) fn number(&self, place: usize) -> u32 {
+        self.inserted.wrapping_sub(1).wrapping_sub(place as u32)
+    }
+
+    /// The place of the field with this number, if it is this one.
+    #[inline]
+    pub(super) fn place_of(&self, number: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+        let place = self.inserted.wrapping_sub(1).wrapping_sub(number) as usize;
+        let found = self.get(place)?;
+        (found.value == value && found.name == name).then_some(place)
     }
 
     /// The places of the newest entry with this name, and of the newest with this value too.

@@ -169,7 +169,7 @@ impl Fields {
     }
 }
 
-/// Values marked as secrets are not printed.
+/// Secrets are not printed: values marked as such, and those of names that carry credentials.
 impl core::fmt::Debug for Fields {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_list().entries(self.iter()).finish()
@@ -178,7 +178,7 @@ impl core::fmt::Debug for Fields {
 
 impl core::fmt::Debug for Field<'_> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        if self.sensitive {
+        if self.sensitive || crate::codec::metadata::is_secret(self.name) {
             write!(f, "{}: (secret)", self.name)
         } else {
             write!(f, "{}: {}", self.name, self.value.escape_ascii())
@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         let mut fields = Fields::new();
-        fields.push_sensitive("authorization", b"Bearer hunter2");
+        fields.push_sensitive("x-key", b"hunter2");
+        fields.push("cookie", b"hunter2");
         assert!(!format!("{fields:?}").contains("hunter2"));
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::codec::base64::{self, BadBase64};
 use crate::codec::metadata::{
-    is_binary, is_reserved, is_secret, is_valid_ascii_value, is_valid_name, is_valid_received_name,
+    is_binary, is_reserved, is_valid_ascii_value, is_valid_name, is_valid_received_name,
     is_valid_received_value, split_binary,
 };
 use crate::{Field, Fields, Misuse};
@@ -211,9 +211,7 @@ impl<'a> IntoIterator for &'a Metadata {
 /// Secrets are not printed: values marked as such, and those of names that carry credentials.
 impl core::fmt::Debug for Metadata {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let fields =
-            self.iter().map(|field| Field { sensitive: field.sensitive || is_secret(field.name), ..field });
-        f.debug_list().entries(fields).finish()
+        core::fmt::Debug::fmt(&self.0, f)
     }
 }
 

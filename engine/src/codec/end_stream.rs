@@ -62,7 +62,7 @@ fn write_values<'a>(fields: impl Iterator<Item = Field<'a>>, out: &mut Vec<u8>) 
 ///
 /// # Errors
 /// When the text is longer than 64 KiB, deeper than 32 levels, not a JSON object, has members of the wrong type, or
-/// more than 64 details: the stream then ended [`Code::Internal`].
+/// more than 64 details or 1,024 values of metadata: the stream then ended [`Code::Internal`].
 pub fn decode(text: &[u8]) -> Result<EndStream, Malformed> {
     let Value::Object(mut members) = json::parse(text)? else { return Err(Malformed::WrongShape) };
     let error = match members.remove("error") {
@@ -87,6 +87,9 @@ fn read_metadata(names: Map<String, Value>) -> Result<Metadata, Malformed> {
             Value::Array(values) => {
                 for value in values {
                     let value = value.as_str().ok_or(Malformed::WrongShape)?;
+                    if metadata.len() >= json::FIELDS {
+                        return Err(Malformed::TooManyFields);
+                    }
                     metadata.push_received(&name, value.as_bytes());
                 }
             }
@@ -178,6 +181,9 @@ mod tests {
         ] {
             assert!(decode(text.as_bytes()).is_err(), "{text}");
         }
+        let values = |count: usize| format!(r#"{{"metadata":{{"a":[{}""]}}}}"#, "\"\",".repeat(count - 1));
+        assert_eq!(decode(values(1024).as_bytes()).unwrap().metadata.len(), 1024);
+        assert_eq!(decode(values(1025).as_bytes()).unwrap_err(), Malformed::TooManyFields);
         assert_eq!(decode(&[b'['; 65_535]).unwrap_err(), Malformed::TooDeep);
         let keys: Vec<String> = (0..64 << 10).map(|key| format!("\"{key}\":[]")).collect();
         let text = format!("{{\"metadata\":{{{}}}}}", keys.join(","));

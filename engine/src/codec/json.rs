@@ -13,6 +13,9 @@ pub(super) const DEPTH: usize = 32;
 /// The most details of an error.
 pub(super) const DETAILS: usize = 64;
 
+/// The most values of metadata at the end of a stream.
+pub(super) const FIELDS: usize = 1024;
+
 /// Why a JSON text of a peer was not taken. Nothing of the text is part of the error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,6 +35,9 @@ pub enum Malformed {
     /// More than 64 error details.
     #[error("the error has more than 64 details")]
     TooManyDetails,
+    /// More than 1,024 values of metadata.
+    #[error("the end of the stream has more than 1,024 values of metadata")]
+    TooManyFields,
 }
 
 impl From<Malformed> for Status {

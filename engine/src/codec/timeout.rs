@@ -56,8 +56,8 @@ pub fn encode_grpc(timeout: Duration) -> Encoded {
             }
         }
     }
-    let hours = timeout.as_secs().saturating_add(1).div_ceil(3600);
-    Encoded::new(hours.min(GRPC_MAX), Some(b'H'))
+    let seconds = timeout.as_secs().saturating_add(u64::from(timeout.subsec_nanos() > 0));
+    Encoded::new(seconds.div_ceil(3600).min(GRPC_MAX), Some(b'H'))
 }
 
 /// Reads `connect-timeout-ms`: one to ten digits of milliseconds (Connect "Timeout-Milliseconds"). Zero is taken and
@@ -205,6 +205,8 @@ mod tests {
             (Duration::new(99_999, 999_999_999), "100000S"),
             (Duration::from_secs(100_000_000), "1666667M"),
             (Duration::from_secs(u64::MAX / 1_000_000_000), "5124096H"),
+            (Duration::from_secs(5_124_096 * 3600), "5124096H"),
+            (Duration::new(5_124_096 * 3600, 1), "5124097H"),
             (Duration::MAX, "99999999H"),
         ];
         for (duration, text) in cases {

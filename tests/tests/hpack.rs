@@ -440,3 +440,23 @@ fn forbidden_fields_are_left_out() {
     Encoder::new(0).encode_request(&head, &mut block);
     assert_eq!(block, clean);
 }
+
+/// A value that changes with each call enters the table once, for its name; then nothing is evicted for it.
+#[test]
+fn varying_values_are_not_indexed() {
+    let mut encoder = Encoder::new(4096);
+    let mut decoder = decoder(4096);
+    for round in 0..200_u32 {
+        let mut head = grpc_head();
+        head.fields.push("grpc-timeout", format!("{}u", 100 + round).as_bytes());
+        head.fields.push("trace-bin", format!("{round}").as_bytes());
+        let mut block = Vec::new();
+        encoder.encode_request(&head, &mut block);
+        let mut received = Head::default();
+        assert_eq!(decoder.decode(&block, &mut received), Ok(Verdict::Good));
+        assert_eq!(received, head);
+        assert!(round == 0 || block.len() <= 7 + (3 + 4) + (2 + 9 + 3), "{}", block.len());
+    }
+    // :authority, :path, content-type, user-agent, te and one grpc-timeout.
+    assert_eq!(table(&mut decoder).len(), 6);
+}

@@ -36,6 +36,9 @@ pub enum Misuse {
     /// The HTTP stack cannot carry this protocol or this shape of call.
     #[error("this HTTP stack cannot carry the call: it lacks trailers, full duplex or streaming requests")]
     NotCarried,
+    /// The message is larger than [`RpcConfig::max_send`](crate::rpc::RpcConfig::max_send).
+    #[error("the message is larger than the configured limit for sending")]
+    TooLarge,
     /// More bytes were released than are held.
     #[error("more bytes were released than were received")]
     OverRelease,

@@ -1,0 +1,174 @@
+//! What a client asks for, and the head that says it.
+
+use crate::codec::grpc_status::push_metadata;
+use crate::codec::metadata::is_valid_name;
+use crate::codec::timeout::{encode_connect, encode_grpc};
+use crate::rpc::inbound::Framing;
+use crate::rpc::protocol::ContentType;
+use crate::rpc::{HttpCaps, Method, Protocol, RpcConfig, Shape};
+use crate::{Head, Instant, Metadata, Misuse};
+
+static NO_METADATA: Metadata = Metadata::new();
+
+/// What a client asks for. Borrowed: a [`ClientCall`](super::ClientCall) copies what it needs.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClientRequest<'a> {
+    /// The protocol to speak.
+    pub protocol: Protocol,
+    /// The codec of the messages, such as `proto` or `json`.
+    pub codec: &'a str,
+    /// The method's shape, and whether it may be called by GET.
+    pub method: Method,
+    /// `http` or `https`. Default `http`.
+    pub scheme: &'a str,
+    /// The authority, such as `example.com:8080`. May be empty.
+    pub authority: &'a str,
+    /// The path: `/package.Service/Method`, with whatever stands in front of it, without a query.
+    pub path: &'a str,
+    /// The request's own headers. Default none.
+    pub metadata: &'a Metadata,
+    /// When the call is to be given up. Default never.
+    pub deadline: Option<Instant>,
+    /// The coding to compress messages with, out of [`RpcConfig::codings`]. Default none.
+    pub coding: Option<&'a str>,
+    /// Ask by GET if the method allows it, Connect is spoken and the URL is not too long. Default `false`.
+    pub use_get: bool,
+}
+
+impl<'a> ClientRequest<'a> {
+    /// A request with the defaults for everything else.
+    pub fn new(protocol: Protocol, codec: &'a str, method: Method, authority: &'a str, path: &'a str) -> Self {
+        Self {
+            protocol,
+            codec,
+            method,
+            scheme: "http",
+            authority,
+            path,
+            metadata: &NO_METADATA,
+            deadline: None,
+            coding: None,
+            use_get: false,
+        }
+    }
+
+    /// With these headers.
+    #[must_use]
+    pub fn metadata(mut self, metadata: &'a Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// With this deadline.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// With this scheme.
+    #[must_use]
+    pub fn scheme(mut self, scheme: &'a str) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// With messages compressed by this coding.
+    #[must_use]
+    pub fn coding(mut self, coding: Option<&'a str>) -> Self {
+        self.coding = coding;
+        self
+    }
+
+    /// By GET where it is possible.
+    #[must_use]
+    pub fn use_get(mut self, use_get: bool) -> Self {
+        self.use_get = use_get;
+        self
+    }
+
+    pub(super) fn framing(&self) -> Framing {
+        match self.protocol {
+            Protocol::Connect if self.method.shape == Shape::Unary => Framing::Bare,
+            Protocol::GrpcWebText => Framing::Text,
+            _ => Framing::Envelopes,
+        }
+    }
+
+    /// Whether this can be sent at all.
+    pub(super) fn check(&self, caps: HttpCaps) -> Result<(), Misuse> {
+        let printable = |text: &str| text.bytes().all(|byte| matches!(byte, 0x21..=0x7e));
+        let path = self.path.starts_with('/') && printable(self.path) && !self.path.contains(['?', '#']);
+        let codec = is_valid_name(self.codec) && self.codec != "grpc" && !self.codec.starts_with("grpc-");
+        if !path || !codec || !printable(self.authority) || !matches!(self.scheme, "http" | "https") {
+            return Err(Misuse::InvalidTarget);
+        }
+        if !caps.carries(self.protocol, self.method.shape)
+            || self.method.full_duplex_only && !caps.full_duplex
+        {
+            return Err(Misuse::NotCarried);
+        }
+        Ok(())
+    }
+
+    /// Writes the head. That of a Connect unary request lacks what depends on its message (see `half_close`).
+    pub(super) fn write_head(&self, config: &RpcConfig, now: Instant, content_type: &str, head: &mut Head) {
+        head.clear();
+        head.set_request("POST", self.scheme, self.authority, self.path);
+        let remaining = self.deadline.map(|deadline| deadline.duration_since(now));
+        let fields = &mut head.fields;
+        let codings = config.codings.names();
+        if self.protocol == Protocol::Connect {
+            if let Some(remaining) = remaining {
+                fields.push("connect-timeout-ms", encode_connect(remaining).as_bytes());
+            }
+            let bare = self.framing() == Framing::Bare;
+            if !bare {
+                fields.push("content-type", content_type.as_bytes());
+                fields.push("connect-protocol-version", b"1");
+                if let Some(coding) = self.coding {
+                    fields.push("connect-content-encoding", coding.as_bytes());
+                }
+            }
+            if !codings.is_empty() {
+                let name = if bare { "accept-encoding" } else { "connect-accept-encoding" };
+                fields.push(name, codings.as_bytes());
+            }
+        } else {
+            // The timeout stands first of all (gRPC PROTOCOL-HTTP2 "Requests").
+            if let Some(remaining) = remaining {
+                fields.push("grpc-timeout", encode_grpc(remaining).as_bytes());
+            }
+            match self.protocol {
+                Protocol::Grpc => fields.push("te", b"trailers"),
+                Protocol::GrpcWebText => {
+                    fields.push("x-grpc-web", b"1");
+                    fields.push("accept", b"application/grpc-web-text");
+                }
+                _ => fields.push("x-grpc-web", b"1"),
+            }
+            fields.push("content-type", content_type.as_bytes());
+            if let Some(coding) = self.coding {
+                fields.push("grpc-encoding", coding.as_bytes());
+            }
+            if !codings.is_empty() {
+                fields.push("grpc-accept-encoding", codings.as_bytes());
+            }
+        }
+        if !config.user_agent.is_empty() && !self.metadata.contains("user-agent") {
+            fields.push("user-agent", config.user_agent.as_bytes());
+        }
+        push_metadata(self.metadata, fields);
+    }
+
+    pub(super) fn write_content_type(&self, out: &mut String) {
+        out.clear();
+        // The oldest servers know no `+proto` of gRPC: what they know means the same.
+        if self.protocol == Protocol::Grpc && self.codec == "proto" {
+            out.push_str("application/grpc");
+        } else {
+            ContentType::print(self.protocol, self.framing() != Framing::Bare, self.codec, out);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is gRPC-Web's own: trailers in the body, and the text form (gRPC PROTOCOL-WEB).
+
+use bytes::BytesMut;
+
+use super::{Payload, Sink};
+use crate::codec::base64_stream::Encoder;
+use crate::codec::envelope::{self, COMPRESSED, TRAILERS};
+use crate::codec::{grpc_status, web_trailers};
+use crate::{Fields, Metadata, Status};
+
+/// Sends an envelope, in base64 if `text`: one padded piece, so that the peer can decode it without waiting.
+pub(crate) fn put_envelope(
+    flags: u8,
+    payload: Payload<'_>,
+    text: Option<&mut BytesMut>,
+    out: &mut impl Sink,
+) {
+    let flags = if payload.is_compressed() { flags | COMPRESSED } else { flags };
+    // Whoever sends has checked the length.
+    let length = u32::try_from(payload.bytes().len()).unwrap_or(u32::MAX);
+    let prefix = envelope::encode(flags, length);
+    match text {
+        None => {
+            out.data(&prefix);
+            payload.put(out);
+        }
+        Some(text) => {
+            text.clear();
+            let mut encoder = Encoder::new();
+            encoder.push(&prefix, text);
+            encoder.push(payload.bytes(), text);
+            encoder.flush(text);
+            out.data(text);
+        }
+    }
+}
+
+/// Sends the last envelope of an answer: its status and trailers.
+pub(crate) fn put_trailers(
+    status: Option<&Status>,
+    trailers: &Metadata,
+    fields: &mut Fields,
+    text: Option<&mut BytesMut>,
+    out: &mut impl Sink,
+) {
+    fields.clear();
+    grpc_status::encode_status(status, trailers, fields);
+    let mut block = Vec::with_capacity(fields.list_size());
+    web_trailers::encode(fields, &mut block);
+    put_envelope(TRAILERS, Payload::Plain(&block), text, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Part;
+    use super::*;
+
+    // PROTOCOL-WEB "Message framing": flag 0x80, lower-case lines, no empty line at the end.
+    #[test]
+    fn trailers_are_an_envelope() {
+        let mut trailers = Metadata::new();
+        trailers.append("x-tag", "1").unwrap();
+        let mut out: Vec<Part> = Vec::new();
+        put_trailers(None, &trailers, &mut Fields::new(), None, &mut out);
+        let body: Vec<u8> = out.iter().flat_map(|part| if let Part::Data(data) = part { data.to_vec() } else { vec![] }).collect();
+        assert_eq!(body, b"\x80\0\0\0\x1bgrpc-status: 0\r\nx-tag: 1\r\n");
+    }
+
+    #[test]
+    fn text_is_padded_piece_by_piece() {
+        let mut out: Vec<Part> = Vec::new();
+        let mut text = BytesMut::new();
+        put_envelope(0, Payload::Plain(b"hi"), Some(&mut text), &mut out);
+        assert_eq!(out, [Part::Data("AAAAAAJoaQ==".into())]);
+    }
+}

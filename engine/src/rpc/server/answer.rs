@@ -1,0 +1,322 @@
+//! How a call is answered.
+
+use bytes::BytesMut;
+
+use super::{Answer, Decision, Refusal, ServerCall};
+use crate::codec::{connect_error, grpc_status};
+use crate::rpc::connect::{Decimal, push_trailers, put_end_stream};
+use crate::rpc::direction::{AnswerEvent, Refusal as Refused};
+use crate::rpc::grpc::OK_TRAILERS;
+use crate::rpc::grpc_web::{put_envelope, put_trailers};
+use crate::rpc::inbound::Framing;
+use crate::rpc::{Payload, Protocol, Sink};
+use crate::{Fields, Head, Metadata, Misuse, SendError, Status};
+
+/// What is needed to send an answer. Recycled.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    head: Head,
+    /// `head` is that of an answer without metadata: good for this call, and for the next one if that is alike.
+    head_ready: bool,
+    head_sent: bool,
+    fields: Fields,
+    scratch: Vec<u8>,
+    text: BytesMut,
+    /// Connect unary: the headers and the message, kept until the trailers are known.
+    kept_headers: Metadata,
+    kept_message: Vec<u8>,
+    kept_compressed: bool,
+}
+
+impl Output {
+    pub(super) fn forget_head(&mut self) {
+        self.head_ready = false;
+    }
+
+    pub(super) fn reset(&mut self, changed: bool) {
+        if changed {
+            self.head_ready = false;
+        }
+        self.head_sent = false;
+        self.kept_headers.clear();
+        self.kept_message.clear();
+        self.kept_compressed = false;
+    }
+}
+
+const NONE: &Metadata = &Metadata::new();
+
+impl ServerCall {
+    /// Sends the headers, before the first message if this method is called before it. A Connect unary answer keeps them:
+    /// its status is not known before the end. Does nothing when nobody wants the answer any more.
+    ///
+    /// # Errors
+    /// [`Misuse::HeadersSent`], [`Misuse::AlreadyClosed`]; [`Misuse::WrongState`] without a protocol.
+    pub fn send_headers(&mut self, metadata: &Metadata, out: &mut impl Sink) -> Result<(), Misuse> {
+        match self.advance(AnswerEvent::Headers) {
+            Ok(()) => {}
+            Err(SendError::Misuse(misuse)) => return Err(misuse),
+            Err(_) => return Ok(()),
+        }
+        if self.head.framing == Framing::Bare {
+            self.output.kept_headers.extend_from(metadata);
+        } else {
+            self.put_head(metadata, out);
+        }
+        Ok(())
+    }
+
+    /// Sends a message, and the headers before it if they have not been sent. A Connect unary answer keeps a copy until
+    /// [`finish`](ServerCall::finish): [`answer`](ServerCall::answer) does without.
+    ///
+    /// # Errors
+    /// [`SendError::Ended`] when nobody wants the answer any more. [`Misuse::OneMessageOnly`], [`Misuse::AlreadyClosed`],
+    /// [`Misuse::TooLarge`]; [`Misuse::WrongState`] without a protocol, and for a compressed message without an
+    /// [`encoding`](ServerCall::encoding).
+    pub fn send(&mut self, payload: Payload<'_>, out: &mut impl Sink) -> Result<(), SendError> {
+        self.check_payload(payload)?;
+        self.advance(AnswerEvent::Message)?;
+        if self.head.framing == Framing::Bare {
+            self.output.kept_message.clear();
+            self.output.kept_message.extend_from_slice(payload.bytes());
+            self.output.kept_compressed = payload.is_compressed();
+            return Ok(());
+        }
+        self.put_head_once(NONE, out);
+        self.put_message(payload, out);
+        Ok(())
+    }
+
+    /// Gives the whole answer of one message: headers, message, trailers, end. Headers that were sent before stay; then
+    /// `headers` must be empty.
+    ///
+    /// # Errors
+    /// As [`send`](ServerCall::send); [`Misuse::HeadersSent`]. Nothing is sent then.
+    pub fn answer(
+        &mut self,
+        headers: &Metadata,
+        payload: Payload<'_>,
+        trailers: &Metadata,
+        out: &mut impl Sink,
+    ) -> Result<(), SendError> {
+        self.check_payload(payload)?;
+        if self.answer != Answer::Fresh && !headers.is_empty() && !self.answer.is_over() {
+            return Err(Misuse::HeadersSent.into());
+        }
+        self.advance(AnswerEvent::Message)?;
+        self.advance(AnswerEvent::Finish)?;
+        if self.head.framing == Framing::Bare {
+            self.output.kept_headers.extend_from(headers);
+            self.put_unary(payload, trailers, out);
+            return Ok(());
+        }
+        self.put_head_once(headers, out);
+        self.put_message(payload, out);
+        self.put_end(None, trailers, out);
+        Ok(())
+    }
+
+    /// Ends the answer: well, or with a status, whose metadata joins the trailers. Does nothing when the engine has
+    /// answered or nobody wants the answer any more.
+    ///
+    /// # Errors
+    /// [`Misuse::NoMessage`] for a good end of a method that returns one message and sent none; [`Misuse::AlreadyClosed`];
+    /// [`Misuse::WrongState`] for a good end without a protocol.
+    pub fn finish(
+        &mut self,
+        result: Result<(), &Status>,
+        trailers: &Metadata,
+        out: &mut impl Sink,
+    ) -> Result<(), Misuse> {
+        let event = if result.is_ok() { AnswerEvent::Finish } else { AnswerEvent::Fail };
+        match self.advance(event) {
+            Ok(()) => {}
+            Err(SendError::Misuse(misuse)) => return Err(misuse),
+            Err(_) => return Ok(()),
+        }
+        if self.head.framing == Framing::Bare && result.is_ok() {
+            let message = core::mem::take(&mut self.output.kept_message);
+            let payload = match self.output.kept_compressed {
+                true => Payload::Compressed(&message),
+                false => Payload::Plain(&message),
+            };
+            self.put_unary(payload, trailers, out);
+            self.output.kept_message = message;
+        } else {
+            self.put_end(result.err(), trailers, out);
+        }
+        Ok(())
+    }
+
+    /// Sends what the engine has decided to answer by itself. Does nothing if there is nothing, or twice.
+    pub fn flush(&mut self, out: &mut impl Sink) {
+        match self.decision.take() {
+            None => {}
+            Some(Decision::Status(status)) => self.put_end(Some(&status), NONE, out),
+            Some(Decision::Refusal(refusal)) => self.put_refusal(refusal, out),
+        }
+    }
+
+    fn advance(&mut self, event: AnswerEvent) -> Result<(), SendError> {
+        if self.head.protocol.is_none() && event != AnswerEvent::Fail && !self.answer.is_over() {
+            return Err(Misuse::WrongState.into());
+        }
+        self.answer = self.answer.next(event, self.returns_one()).map_err(|refused| match refused {
+            Refused::Misuse(misuse) => SendError::Misuse(misuse),
+            Refused::Ended => SendError::Ended,
+        })?;
+        Ok(())
+    }
+
+    fn check_payload(&self, payload: Payload<'_>) -> Result<(), Misuse> {
+        if payload.bytes().len() > self.config.send_limit() {
+            return Err(Misuse::TooLarge);
+        }
+        if payload.is_compressed() && self.head.response_coding.is_none() {
+            return Err(Misuse::WrongState);
+        }
+        Ok(())
+    }
+
+    /// Sends the head of an answer in envelopes.
+    fn put_head(&mut self, metadata: &Metadata, out: &mut impl Sink) {
+        if !self.output.head_ready || !metadata.is_empty() {
+            self.build_head();
+            grpc_status::push_metadata(metadata, &mut self.output.head.fields);
+            self.output.head_ready = metadata.is_empty();
+        }
+        self.output.head_sent = true;
+        out.head(&self.output.head, false);
+    }
+
+    fn put_head_once(&mut self, metadata: &Metadata, out: &mut impl Sink) {
+        if !self.output.head_sent {
+            self.put_head(metadata, out);
+        }
+    }
+
+    /// The head of an answer in envelopes, without metadata.
+    fn build_head(&mut self) {
+        let (coding, accept) = match self.head.protocol {
+            Some(Protocol::Connect) => ("connect-content-encoding", "connect-accept-encoding"),
+            _ => ("grpc-encoding", "grpc-accept-encoding"),
+        };
+        let head = &mut self.output.head;
+        self.output.head_ready = false;
+        head.clear();
+        head.set_response(200);
+        head.fields.push("content-type", self.head.content_type.as_bytes());
+        if let Some(agreed) = &self.head.response_coding {
+            head.fields.push(coding, agreed.name().as_bytes());
+        }
+        self.push_accepted(accept);
+    }
+
+    /// Tells the codings that requests may have: those that are known, or that there are none if a request had one.
+    fn push_accepted(&mut self, name: &str) {
+        let names = self.config.codings.names();
+        if !names.is_empty() {
+            self.output.head.fields.push(name, names.as_bytes());
+        } else if self.head.unknown_coding {
+            self.output.head.fields.push(name, b"identity");
+        }
+    }
+
+    fn put_message(&mut self, payload: Payload<'_>, out: &mut impl Sink) {
+        let text = (self.head.framing == Framing::Text).then_some(&mut self.output.text);
+        put_envelope(0, payload, text, out);
+    }
+
+    /// Ends the answer: in envelopes in any way, otherwise with an error.
+    fn put_end(&mut self, status: Option<&Status>, trailers: &Metadata, out: &mut impl Sink) {
+        match (self.head.protocol, status) {
+            (None, status) => {
+                let http = status.map_or(200, |status| status.code().http_status());
+                self.put_refusal(Refusal::Status(http), out);
+            }
+            (Some(Protocol::Connect), Some(status)) if self.head.framing == Framing::Bare => {
+                self.put_unary_error(status, trailers, out);
+            }
+            (Some(Protocol::Connect), status) => {
+                self.put_head_once(NONE, out);
+                put_end_stream(status, trailers, &mut self.output.scratch, out);
+                out.end();
+            }
+            // Trailers-Only: one head and nothing else (gRPC PROTOCOL-HTTP2 "Responses").
+            (Some(Protocol::Grpc), Some(status)) if !self.output.head_sent => {
+                self.build_head();
+                self.output.head_sent = true;
+                grpc_status::encode_status(Some(status), trailers, &mut self.output.head.fields);
+                out.head(&self.output.head, true);
+            }
+            (Some(Protocol::Grpc), status) => {
+                self.put_head_once(NONE, out);
+                if status.is_none() && trailers.is_empty() {
+                    return out.trailers(&OK_TRAILERS);
+                }
+                self.output.fields.clear();
+                grpc_status::encode_status(status, trailers, &mut self.output.fields);
+                out.trailers(&self.output.fields);
+            }
+            (Some(Protocol::GrpcWeb | Protocol::GrpcWebText), status) => {
+                self.put_head_once(NONE, out);
+                let text = (self.head.framing == Framing::Text).then_some(&mut self.output.text);
+                put_trailers(status, trailers, &mut self.output.fields, text, out);
+                out.end();
+            }
+        }
+    }
+
+    /// A good answer of Connect unary.
+    fn put_unary(&mut self, payload: Payload<'_>, trailers: &Metadata, out: &mut impl Sink) {
+        let head = &mut self.output.head;
+        self.output.head_ready = false;
+        head.clear();
+        head.set_response(200);
+        head.fields.push("content-type", self.head.content_type.as_bytes());
+        if let Some(agreed) = self.head.response_coding.as_ref().filter(|_| payload.is_compressed()) {
+            head.fields.push("content-encoding", agreed.name().as_bytes());
+        }
+        self.finish_unary_head(payload.bytes().len(), trailers, NONE);
+        self.put_unary_parts(payload, out);
+    }
+
+    /// A failure of Connect unary: the HTTP status of its code, and JSON whatever the codec is.
+    fn put_unary_error(&mut self, status: &Status, trailers: &Metadata, out: &mut impl Sink) {
+        let mut body = core::mem::take(&mut self.output.scratch);
+        body.clear();
+        connect_error::encode(status, &mut body);
+        let head = &mut self.output.head;
+        self.output.head_ready = false;
+        head.clear();
+        let http = status.code().http_status();
+        // A failure of code OK, which is none, must not look like success.
+        head.set_response(if http == 200 { 500 } else { http });
+        head.fields.push("content-type", b"application/json");
+        self.finish_unary_head(body.len(), trailers, status.metadata());
+        self.put_unary_parts(Payload::Plain(&body), out);
+        self.output.scratch = body;
+    }
+
+    fn finish_unary_head(&mut self, length: usize, trailers: &Metadata, more: &Metadata) {
+        self.push_accepted("accept-encoding");
+        let fields = &mut self.output.head.fields;
+        fields.push("content-length", Decimal::new(length).as_bytes());
+        if self.head.is_get {
+            fields.push("vary", b"accept-encoding");
+        }
+        grpc_status::push_metadata(&self.output.kept_headers, fields);
+        push_trailers(trailers, fields);
+        push_trailers(more, fields);
+    }
+
+    fn put_unary_parts(&mut self, payload: Payload<'_>, out: &mut impl Sink) {
+        let empty = payload.bytes().is_empty();
+        self.output.head_sent = true;
+        out.head(&self.output.head, empty);
+        if !empty {
+            payload.put(out);
+            out.end();
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What the head of a request says.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::codec::metadata::is_reserved;
+use crate::codec::timeout::{parse_connect, parse_grpc};
+use crate::rpc::connect::Query;
+use crate::rpc::inbound::Framing;
+use crate::rpc::protocol::ContentType;
+use crate::rpc::{Coding, Protocol, RpcConfig};
+use crate::{Head, Instant, Metadata, Status};
+
+/// The verb of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Verb {
+    #[default]
+    Post,
+    Get,
+    Other,
+}
+
+/// What the head of a request says. Filled anew for each call, keeping its memory.
+#[derive(Debug, Default)]
+pub(super) struct RequestHead {
+    pub(super) verb: Verb,
+    pub(super) protocol: Option<Protocol>,
+    pub(super) framing: Framing,
+    pub(super) codec: String,
+    /// The content-type of a good answer: the request's own, without parameters.
+    pub(super) content_type: String,
+    pub(super) path: String,
+    pub(super) metadata: Metadata,
+    pub(super) deadline: Option<Instant>,
+    pub(super) content_length: Option<usize>,
+    pub(super) request_coding: Option<Arc<dyn Coding>>,
+    pub(super) response_coding: Option<Arc<dyn Coding>>,
+    pub(super) is_get: bool,
+    pub(super) get_message: Option<Bytes>,
+    /// The request was refused for its coding: the answer lists those that work.
+    pub(super) unknown_coding: bool,
+    /// The URL is longer than the limit.
+    pub(super) too_long: bool,
+    /// What is wrong with the request in itself.
+    pub(super) fault: Option<Status>,
+    /// The last content-type seen, and what it was found to be: the next one is mostly the same.
+    last_content_type: Vec<u8>,
+    last_found: Option<(Protocol, Framing)>,
+}
+
+/// The fields that the protocols give a meaning to.
+#[derive(Default)]
+struct Known<'a> {
+    content_type: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    content_encoding: Option<&'a [u8]>,
+    accept_encoding: Option<&'a [u8]>,
+    grpc_timeout: Option<&'a [u8]>,
+    grpc_encoding: Option<&'a [u8]>,
+    grpc_accept_encoding: Option<&'a [u8]>,
+    connect_version: Option<&'a [u8]>,
+    connect_timeout: Option<&'a [u8]>,
+    connect_encoding: Option<&'a [u8]>,
+    connect_accept_encoding: Option<&'a [u8]>,
+    /// A field of this list is there twice, and only one value can be meant.
+    ambiguous: bool,
+}
+
+impl RequestHead {
+    /// Reads a head, in one pass over its fields. Says whether the answer's head differs from that to the request before.
+    pub(super) fn read(&mut self, head: &Head, config: &RpcConfig, now: Instant) -> bool {
+        self.metadata.clear();
+        self.deadline = None;
+        self.content_length = None;
+        self.request_coding = None;
+        self.is_get = false;
+        self.get_message = None;
+        self.unknown_coding = false;
+        self.too_long = false;
+        self.fault = None;
+        self.verb = match head.method() {
+            "POST" => Verb::Post,
+            "GET" => Verb::Get,
+            _ => Verb::Other,
+        };
+        let (path, query) = match head.path().split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (head.path(), None),
+        };
+        self.path.clear();
+        self.path.push_str(path);
+        let known = gather(head, &mut self.metadata);
+        let changed = match self.verb {
+            Verb::Post => self.find_protocol(known.content_type),
+            Verb::Get => self.read_get(head.path().len(), query.unwrap_or_default(), config),
+            Verb::Other => self.set_protocol(None),
+        };
+        let before = self.response_coding.take();
+        if self.protocol.is_some() {
+            self.read_known(&known, config, now);
+        }
+        let same_coding = match (&before, &self.response_coding) {
+            (None, None) => true,
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            _ => false,
+        };
+        changed || !same_coding || self.unknown_coding
+    }
+
+    fn find_protocol(&mut self, content_type: Option<&[u8]>) -> bool {
+        let value = content_type.unwrap_or_default();
+        if self.last_found.is_some() && value == self.last_content_type {
+            return self.set_protocol(self.last_found);
+        }
+        let found = ContentType::parse(value).map(|found| {
+            let framing = match (found.protocol, found.enveloped) {
+                (Protocol::GrpcWebText, _) => Framing::Text,
+                (_, true) => Framing::Envelopes,
+                (_, false) => Framing::Bare,
+            };
+            self.codec.clear();
+            self.codec.push_str(found.codec);
+            (found.protocol, framing)
+        });
+        self.content_type.clear();
+        if found.is_some() {
+            let bare = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            self.content_type.push_str(core::str::from_utf8(bare).unwrap_or_default());
+        } else {
+            self.codec.clear();
+        }
+        self.last_content_type.clear();
+        self.last_content_type.extend_from_slice(value);
+        self.last_found = found;
+        self.set_protocol(found);
+        true
+    }
+
+    fn set_protocol(&mut self, found: Option<(Protocol, Framing)>) -> bool {
+        self.protocol = found.map(|(protocol, _)| protocol);
+        self.framing = found.map_or(Framing::Bare, |(_, framing)| framing);
+        if found.is_none() {
+            self.codec.clear();
+            self.content_type.clear();
+            self.last_found = None;
+            return true;
+        }
+        false
+    }
+
+    /// Reads a GET, if it is one of Connect.
+    fn read_get(&mut self, length: usize, query: &str, config: &RpcConfig) -> bool {
+        if !Query::is_connect(query) {
+            return self.set_protocol(None);
+        }
+        self.is_get = true;
+        self.protocol = Some(Protocol::Connect);
+        self.framing = Framing::Bare;
+        self.codec.clear();
+        self.content_type.clear();
+        self.last_found = None;
+        if length > config.max_url {
+            self.too_long = true;
+            return true;
+        }
+        match Query::parse(query) {
+            Err(rule) => self.fault = Some(Status::invalid_argument(rule)),
+            Ok(query) => self.take_query(query, config),
+        }
+        true
+    }
+
+    fn take_query(&mut self, query: Query, config: &RpcConfig) {
+        let codec = query.encoding.as_deref().and_then(|codec| core::str::from_utf8(codec).ok()).unwrap_or("");
+        self.codec.push_str(codec);
+        ContentType::print(Protocol::Connect, false, codec, &mut self.content_type);
+        match query.version.as_deref() {
+            Some(b"v1") => {}
+            None if !config.require_connect_protocol_version => {}
+            _ => self.fault = Some(Status::invalid_argument("the query must have connect=v1")),
+        }
+        match query.message {
+            Some(message) => self.get_message = Some(message.into()),
+            None => self.fault = Some(Status::invalid_argument("the query has no message")),
+        }
+        if let Some(name) = query.compression {
+            self.set_request_coding(&name, config);
+        }
+    }
+
+    /// What the fields mean in the protocol that was found.
+    fn read_known(&mut self, known: &Known<'_>, config: &RpcConfig, now: Instant) {
+        let connect = self.protocol == Some(Protocol::Connect);
+        let (coding, accept) = match (connect, self.framing) {
+            (true, Framing::Bare) => (known.content_encoding, known.accept_encoding),
+            (true, _) => (known.connect_encoding, known.connect_accept_encoding),
+            (false, _) => (known.grpc_encoding, known.grpc_accept_encoding),
+        };
+        if let Some(name) = coding.filter(|_| !self.is_get) {
+            self.set_request_coding(name, config);
+        }
+        self.response_coding = match accept {
+            Some(accept) => config.codings.choose(accept).cloned(),
+            // A Connect client that does not say takes what it sends.
+            None if connect => self.request_coding.clone(),
+            None => None,
+        };
+        self.content_length = known.content_length.and_then(parse_length);
+        if known.ambiguous {
+            self.fault = Some(self.bad_head("a header of the protocol is given twice"));
+        }
+        if connect && !self.is_get {
+            match known.connect_version {
+                Some(b"1") => {}
+                None if !config.require_connect_protocol_version => {}
+                _ => self.fault = Some(self.bad_head("connect-protocol-version must be 1")),
+            }
+        }
+        let timeout = match if connect { known.connect_timeout } else { known.grpc_timeout } {
+            None => Ok(None),
+            Some(value) if connect => parse_connect(value).map(Some),
+            Some(value) => parse_grpc(value).map(Some),
+        };
+        match timeout {
+            Ok(timeout) => self.set_timeout(timeout, config, now),
+            Err(_) => self.fault = Some(self.bad_head("the timeout is malformed")),
+        }
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>, config: &RpcConfig, now: Instant) {
+        self.deadline = config.clamp_timeout(timeout).map(|timeout| now + timeout);
+    }
+
+    fn set_request_coding(&mut self, name: &[u8], config: &RpcConfig) {
+        let name = core::str::from_utf8(name).unwrap_or_default().trim_ascii();
+        if name.is_empty() || name == "identity" {
+            return;
+        }
+        match config.codings.find(name) {
+            Some(coding) => self.request_coding = Some(Arc::clone(coding)),
+            None => {
+                self.unknown_coding = true;
+                let known = config.codings.iter().map(|coding| coding.name());
+                let known: Vec<_> = known.chain(["identity"]).collect();
+                self.fault = Some(Status::unimplemented(format!(
+                    "the compression of the request is not supported; supported are {}",
+                    known.join(", ")
+                )));
+            }
+        }
+    }
+
+    fn bad_head(&self, rule: &'static str) -> Status {
+        match self.protocol {
+            Some(Protocol::Connect) => Status::invalid_argument(rule),
+            _ => Status::internal(rule),
+        }
+    }
+}
+
+/// Sorts the fields of a head: known ones apart, reserved ones out, the rest into the metadata.
+fn gather<'a>(head: &'a Head, metadata: &mut Metadata) -> Known<'a> {
+    let mut known = Known::default();
+    for field in &head.fields {
+        let slot = match field.name {
+            "content-type" => &mut known.content_type,
+            "te" => continue,
+            "grpc-timeout" => &mut known.grpc_timeout,
+            "grpc-encoding" => &mut known.grpc_encoding,
+            "grpc-accept-encoding" => {
+                known.grpc_accept_encoding.get_or_insert(field.value);
+                continue;
+            }
+            "content-length" => {
+                known.content_length.get_or_insert(field.value);
+                continue;
+            }
+            "content-encoding" => &mut known.content_encoding,
+            "accept-encoding" => {
+                known.accept_encoding.get_or_insert(field.value);
+                continue;
+            }
+            "connect-protocol-version" => &mut known.connect_version,
+            "connect-timeout-ms" => &mut known.connect_timeout,
+            "connect-content-encoding" => &mut known.connect_encoding,
+            "connect-accept-encoding" => {
+                known.connect_accept_encoding.get_or_insert(field.value);
+                continue;
+            }
+            name if is_reserved(name) => continue,
+            name if field.sensitive => {
+                metadata.as_fields_mut().push_sensitive(name, field.value);
+                continue;
+            }
+            name => {
+                metadata.as_fields_mut().push(name, field.value);
+                continue;
+            }
+        };
+        known.ambiguous |= slot.replace(field.value).is_some();
+    }
+    known
+}
+
+fn parse_length(value: &[u8]) -> Option<usize> {
+    core::str::from_utf8(value).ok()?.parse().ok()
+}

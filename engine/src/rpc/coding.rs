@@ -149,7 +149,12 @@ pub(crate) mod tests {
             out.extend(message.iter().map(|byte| !byte));
         }
 
-        fn decompress(&self, compressed: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), DecompressError> {
+        fn decompress(
+            &self,
+            compressed: &[u8],
+            max: usize,
+            out: &mut Vec<u8>,
+        ) -> Result<(), DecompressError> {
             if compressed.len() > max {
                 return Err(DecompressError::TooLarge);
             }

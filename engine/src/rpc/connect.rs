@@ -165,7 +165,10 @@ mod tests {
             get_path("/s/M", "proto", Some("gzip"), b"\xfb\xff"),
             "/s/M?connect=v1&base64=1&compression=gzip&encoding=proto&message=-_8"
         );
-        assert_eq!(get_path("/s/M", "json", None, b"{\"a b\":1}"), "/s/M?connect=v1&encoding=json&message=%7B%22a%20b%22%3A1%7D");
+        assert_eq!(
+            get_path("/s/M", "json", None, b"{\"a b\":1}"),
+            "/s/M?connect=v1&encoding=json&message=%7B%22a%20b%22%3A1%7D"
+        );
         assert_eq!(get_path("/s/M", "proto", None, b""), "/s/M?connect=v1&base64=1&encoding=proto&message=");
     }
 
@@ -174,7 +177,10 @@ mod tests {
     fn queries_are_read_in_any_order() {
         let query = Query::parse("message=-_8%3D&x=y&base64=1&encoding=proto&connect=v1").unwrap();
         assert_eq!(query.message.as_deref(), Some(&b"\xfb\xff"[..]));
-        assert_eq!((query.encoding.as_deref(), query.version.as_deref()), (Some(&b"proto"[..]), Some(&b"v1"[..])));
+        assert_eq!(
+            (query.encoding.as_deref(), query.version.as_deref()),
+            (Some(&b"proto"[..]), Some(&b"v1"[..]))
+        );
         assert_eq!(Query::parse("base64=true&message=a%20b").unwrap().message.as_deref(), Some(&b"a b"[..]));
         assert_eq!(Query::parse("").unwrap(), Query::default());
         for bad in ["message=a&message=b", "message=%4", "base64=1&message=!", "a;b=1"] {

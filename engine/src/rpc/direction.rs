@@ -267,8 +267,7 @@ mod tests {
         let uploads = [Upload::Fresh, Upload::Open, Upload::Messages, Upload::Closed, Upload::Unwanted];
         let upload_events =
             [UploadEvent::Start, UploadEvent::Message, UploadEvent::HalfClose, UploadEvent::Unwant];
-        let responses =
-            [Response::Waiting, Response::Reading, Response::Good, Response::Bad, Response::Seen];
+        let responses = [Response::Waiting, Response::Reading, Response::Good, Response::Bad, Response::Seen];
         let response_events = [
             ResponseEvent::Head,
             ResponseEvent::Good,
@@ -277,12 +276,14 @@ mod tests {
             ResponseEvent::Fault,
             ResponseEvent::Tell,
         ];
-        let mut out = "Every state and every event of a call. \"-\": stays; \"(nothing)\": does nothing.\n\n".to_owned();
+        let mut out = "Every state and every event of a call. \"-\": stays; \"(nothing)\": does nothing.\n\n"
+            .to_owned();
         out += &table("Server, request", &requests, &request_events, |state, event| Ok(state.next(event)));
         for (title, one) in [("Server, answer of a stream", false), ("Server, answer of one message", true)] {
             out += &table(title, &answers, &answer_events, |state, event| state.next(event, one));
         }
-        for (title, one) in [("Client, request of a stream", false), ("Client, request of one message", true)] {
+        for (title, one) in [("Client, request of a stream", false), ("Client, request of one message", true)]
+        {
             out += &table(title, &uploads, &upload_events, |state, event| state.next(event, one));
         }
         out += &table("Client, response", &responses, &response_events, |state, event| Ok(state.next(event)));

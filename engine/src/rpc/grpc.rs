@@ -69,9 +69,7 @@ pub(crate) fn status_of_request_end(end: ReceiveEnd) -> Option<(Status, bool)> {
         ReceiveEnd::Lost | ReceiveEnd::Unprocessed => {
             (cancelled("the connection was lost", EndedBy::LostConnection), false)
         }
-        ReceiveEnd::Local => {
-            (cancelled("the call was cancelled", EndedBy::Cancel { reset: None }), false)
-        }
+        ReceiveEnd::Local => (cancelled("the call was cancelled", EndedBy::Cancel { reset: None }), false),
         ReceiveEnd::Stalled => {
             (Status::resource_exhausted("the request made no progress for too long"), true)
         }
@@ -142,8 +140,14 @@ mod tests {
     fn http_statuses() {
         let code = |http| status_of_http(http).code();
         assert_eq!(code(200), Code::Internal);
-        assert_eq!((code(400), code(401), code(403)), (Code::Internal, Code::Unauthenticated, Code::PermissionDenied));
-        assert_eq!((code(404), code(429), code(503)), (Code::Unimplemented, Code::Unavailable, Code::Unavailable));
+        assert_eq!(
+            (code(400), code(401), code(403)),
+            (Code::Internal, Code::Unauthenticated, Code::PermissionDenied)
+        );
+        assert_eq!(
+            (code(404), code(429), code(503)),
+            (Code::Unimplemented, Code::Unavailable, Code::Unavailable)
+        );
         assert_eq!((code(431), code(505), code(999)), (Code::Unknown, Code::Unknown, Code::Unknown));
     }
 }

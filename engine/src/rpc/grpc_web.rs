@@ -62,8 +62,11 @@ mod tests {
         trailers.append("x-tag", "1").unwrap();
         let mut out: Vec<Part> = Vec::new();
         put_trailers(None, &trailers, &mut Fields::new(), None, &mut out);
-        let body: Vec<u8> = out.iter().flat_map(|part| if let Part::Data(data) = part { data.to_vec() } else { vec![] }).collect();
-        assert_eq!(body, b"\x80\0\0\0\x1bgrpc-status: 0\r\nx-tag: 1\r\n");
+        let body: Vec<u8> = out
+            .iter()
+            .flat_map(|part| if let Part::Data(data) = part { data.to_vec() } else { vec![] })
+            .collect();
+        assert_eq!(body, b"\x80\0\0\0\x1agrpc-status: 0\r\nx-tag: 1\r\n");
     }
 
     #[test]

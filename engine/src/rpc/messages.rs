@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{Coding, DecompressError};
-use crate::codec::envelope::{COMPRESSED, PREFIX, Prefix};
+use crate::codec::envelope::{PREFIX, Prefix};
 use crate::{Code, Status};
 
 /// Messages smaller than this are copied out of the scratch buffer when they were compressed; larger ones take it.
@@ -38,7 +38,12 @@ enum Bare {
 
 impl Messages {
     /// Messages in envelopes, `count` of them, already checked by [`scan`].
-    pub(crate) fn enveloped(bytes: Bytes, count: usize, coding: Option<&Arc<dyn Coding>>, max: usize) -> Self {
+    pub(crate) fn enveloped(
+        bytes: Bytes,
+        count: usize,
+        coding: Option<&Arc<dyn Coding>>,
+        max: usize,
+    ) -> Self {
         let wire = bytes.len();
         Self { bytes, coding: coding.cloned(), max, left: count, wire, bare: Bare::No }
     }
@@ -88,7 +93,8 @@ impl Messages {
         // An empty message is never inflated (Connect "Content-Encoding"; gRPC compression.md).
         let result = match &self.coding {
             Some(coding) if compressed && !payload.is_empty() => {
-                inflate(&**coding, &payload, self.max, scratch).map_err(|error| inflate_failed(error, self.max))
+                inflate(&**coding, &payload, self.max, scratch)
+                    .map_err(|error| inflate_failed(error, self.max))
             }
             _ => Ok(payload),
         };
@@ -191,7 +197,7 @@ pub(crate) fn take(body: &mut BytesMut, length: usize) -> Bytes {
 mod tests {
     use super::super::coding::tests::{Flip, flips};
     use super::*;
-    use crate::codec::envelope;
+    use crate::codec::envelope::{self, COMPRESSED};
 
     fn envelopes(messages: &[(u8, &[u8])]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -237,7 +243,11 @@ mod tests {
     fn messages_are_slices_of_the_run_and_inflated_in_turn() {
         let codings = flips(&["flip"]);
         let body = Bytes::from(envelopes(&[(0, b"abc"), (1, b""), (1, &[!b'd', !b'e'])]));
-        assert_eq!(scan(&body, 9, 0, 9), Front::Run { bytes: 8, count: 1 }, "no coding: no compressed message");
+        assert_eq!(
+            scan(&body, 9, 0, 9),
+            Front::Run { bytes: 8, count: 1 },
+            "no coding: no compressed message"
+        );
         let mut run = Messages::enveloped(body.clone(), 3, codings.find("flip"), 10);
         assert_eq!((run.len(), run.wire_len()), (3, body.len()));
         let mut scratch = Vec::new();

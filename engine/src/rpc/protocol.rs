@@ -126,7 +126,8 @@ impl HttpCaps {
     /// Whether a call of this protocol and shape can be made over this stack. Half-duplex is enough for all of them
     /// (Connect and gRPC-Web over HTTP/1.1).
     pub const fn carries(self, protocol: Protocol, shape: Shape) -> bool {
-        (self.trailers || !matches!(protocol, Protocol::Grpc)) && (self.streaming_request || !shape.takes_stream())
+        (self.trailers || !matches!(protocol, Protocol::Grpc))
+            && (self.streaming_request || !shape.takes_stream())
     }
 }
 
@@ -201,9 +202,14 @@ mod tests {
         assert_eq!(parse("application/grpc-web-text+proto"), Some((GrpcWebText, true, "proto")));
         assert_eq!(parse("application/connect+proto"), Some((Connect, true, "proto")));
         assert_eq!(parse("application/json; charset=utf-8"), Some((Connect, false, "json")));
-        for other in
-            ["", "text/html", "application/", "application/grpcfoo", "application/grpc+", "application/grpc-web-x"]
-        {
+        for other in [
+            "",
+            "text/html",
+            "application/",
+            "application/grpcfoo",
+            "application/grpc+",
+            "application/grpc-web-x",
+        ] {
             assert_eq!(parse(other), None, "{other}");
         }
         assert_eq!(parse("application/connect+"), None);

@@ -115,7 +115,8 @@ impl ClientCall {
         self.protocol = request.protocol;
         self.method = request.method;
         self.deadline = request.deadline;
-        self.use_get = request.use_get && request.method.allows_get() && request.protocol == Protocol::Connect;
+        self.use_get =
+            request.use_get && request.method.allows_get() && request.protocol == Protocol::Connect;
         self.is_get = false;
         self.codec.clear();
         self.codec.push_str(request.codec);
@@ -214,7 +215,10 @@ impl ClientCall {
             return Ok(());
         }
         let message = core::mem::take(&mut self.kept_message);
-        self.put_unary(if self.kept_compressed { Payload::Compressed(&message) } else { Payload::Plain(&message) }, out);
+        self.put_unary(
+            if self.kept_compressed { Payload::Compressed(&message) } else { Payload::Plain(&message) },
+            out,
+        );
         self.kept_message = message;
         Ok(())
     }
@@ -266,7 +270,8 @@ impl ClientCall {
         if self.use_get {
             let path = get_path(self.head.path(), &self.codec, coding, payload.bytes());
             if path.len() <= self.config.max_url {
-                let (scheme, authority) = (self.head.scheme().to_owned(), self.head.authority().map(str::to_owned));
+                let (scheme, authority) =
+                    (self.head.scheme().to_owned(), self.head.authority().map(str::to_owned));
                 self.head.set_request("GET", &scheme, authority.as_deref().unwrap_or(""), &path);
                 self.is_get = true;
                 out.head(&self.head, true);
@@ -365,10 +370,7 @@ impl ClientCall {
 
     /// The outcome, if it is there: does not count as telling it.
     pub fn outcome(&self) -> Option<Result<(), &Status>> {
-        self.response.is_over().then(|| match &self.failure {
-            None => Ok(()),
-            Some(status) => Err(status),
-        })
+        self.response.is_over().then_some(self.failure.as_ref().map_or(Ok(()), Err))
     }
 
     /// A CANCELLED after the deadline is the deadline's doing (gRPC PROTOCOL-HTTP2 "Errors").

@@ -38,7 +38,13 @@ pub struct ClientRequest<'a> {
 
 impl<'a> ClientRequest<'a> {
     /// A request with the defaults for everything else.
-    pub fn new(protocol: Protocol, codec: &'a str, method: Method, authority: &'a str, path: &'a str) -> Self {
+    pub fn new(
+        protocol: Protocol,
+        codec: &'a str,
+        method: Method,
+        authority: &'a str,
+        path: &'a str,
+    ) -> Self {
         Self {
             protocol,
             codec,

@@ -72,7 +72,8 @@ impl ClientCall {
         self.response = self.response.next(ResponseEvent::Head);
         self.answer.has_head = true;
         self.answer.http_status = head.status();
-        self.inbound.content_length = single(&head.fields, "content-length").and_then(|value| value.parse().ok());
+        self.inbound.content_length =
+            single(&head.fields, "content-length").and_then(|value| value.parse().ok());
         if self.is_unary_connect() {
             split_trailers(&head.fields, &mut self.answer.headers, &mut self.answer.trailers);
         } else {
@@ -108,11 +109,17 @@ impl ClientCall {
             return Err(status_of_http(head.status()));
         }
         match found {
-            Some(found) if found.protocol == Protocol::Connect && found.enveloped != unary && found.codec == self.codec => {
+            Some(found)
+                if found.protocol == Protocol::Connect
+                    && found.enveloped != unary
+                    && found.codec == self.codec =>
+            {
                 Ok(())
             }
             _ if unary && value.starts_with(b"application/") => Err(wrong_codec()),
-            Some(found) if !unary && found.protocol == Protocol::Connect && found.enveloped => Err(wrong_codec()),
+            Some(found) if !unary && found.protocol == Protocol::Connect && found.enveloped => {
+                Err(wrong_codec())
+            }
             _ => Err(foreign()),
         }
     }
@@ -204,9 +211,10 @@ impl ClientCall {
         if self.response == Response::Waiting {
             return match end {
                 None => Step::Give(Read::NeedMore { need: 1 }),
-                Some(end) => Step::failed(status_of_response_end(end).unwrap_or_else(|| {
-                    Status::internal("the response ended without a head")
-                })),
+                Some(end) => Step::failed(
+                    status_of_response_end(end)
+                        .unwrap_or_else(|| Status::internal("the response ended without a head")),
+                ),
             };
         }
         match (self.answer.mode, self.inbound.framing) {
@@ -260,10 +268,13 @@ impl ClientCall {
             }),
             Some(ReceiveEnd::Clean) => Step::Outcome(Outcome::Peer(self.status_at_end())),
             // A status that has arrived counts, whatever came after it.
-            Some(end) => match (self.answer.by_end.take().or(self.answer.by_head.take()), status_of_response_end(end)) {
-                (Some(Err(status)), _) | (_, Some(status)) => Step::failed(status),
-                (Some(Ok(())), None) | (None, None) => Step::Outcome(Outcome::Peer(Ok(()))),
-            },
+            Some(end) => {
+                match (self.answer.by_end.take().or(self.answer.by_head.take()), status_of_response_end(end))
+                {
+                    (Some(Err(status)), _) | (_, Some(status)) => Step::failed(status),
+                    (Some(Ok(())), None) | (None, None) => Step::Outcome(Outcome::Peer(Ok(()))),
+                }
+            }
         }
     }
 
@@ -324,7 +335,11 @@ impl ClientCall {
             Some(ReceiveEnd::Clean) => {
                 self.received = 1;
                 let message = self.inbound.take_bare(body);
-                if self.discarding { Step::Outcome(Outcome::Peer(Ok(()))) } else { Step::Give(Read::Messages(message)) }
+                if self.discarding {
+                    Step::Outcome(Outcome::Peer(Ok(())))
+                } else {
+                    Step::Give(Read::Messages(message))
+                }
             }
             Some(end) => self.broken(end),
         }

@@ -261,7 +261,8 @@ impl ServerCall {
     fn ended(&mut self, now: Instant, end: ReceiveEnd) -> Read {
         let Some((mut status, answerable)) = status_of_request_end(end) else {
             if self.takes_one() && self.received == 0 {
-                return self.fail_request(Status::unimplemented("the request has no message; the method takes one"));
+                return self
+                    .fail_request(Status::unimplemented("the request has no message; the method takes one"));
             }
             self.request = self.request.next(RequestEvent::Complete);
             return Read::End;

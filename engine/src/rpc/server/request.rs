@@ -173,7 +173,8 @@ impl RequestHead {
     }
 
     fn take_query(&mut self, query: Query, config: &RpcConfig) {
-        let codec = query.encoding.as_deref().and_then(|codec| core::str::from_utf8(codec).ok()).unwrap_or("");
+        let codec =
+            query.encoding.as_deref().and_then(|codec| core::str::from_utf8(codec).ok()).unwrap_or("");
         self.codec.push_str(codec);
         ContentType::print(Protocol::Connect, false, codec, &mut self.content_type);
         match query.version.as_deref() {

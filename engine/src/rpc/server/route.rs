@@ -92,7 +92,9 @@ impl ServerCall {
         if self.head.codec.is_empty() || !self.config.knows_codec(&self.head.codec) {
             return match protocol {
                 Protocol::Connect => unsupported,
-                _ => Some(Decision::Status(Status::unimplemented("the codec of the request is not supported"))),
+                _ => {
+                    Some(Decision::Status(Status::unimplemented("the codec of the request is not supported")))
+                }
             };
         }
         None

@@ -138,7 +138,10 @@ impl Connection {
         }
         if self.output_lost {
             self.life = Life::Closed;
-        } else if self.goaway.drain == Drain::Final || self.goaway.received.is_some() {
+        } else if self.goaway.drain == Drain::Final
+            // A server goes on: its peer may still send PINGs, and will close.
+            || (self.goaway.received.is_some() && self.role == Role::Client)
+        {
             self.close();
         }
     }

@@ -1,0 +1,109 @@
+//! What a connection may do and demand: limits, the rules of calls, and policies.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::Limits;
+use crate::rpc::RpcConfig;
+
+/// How a connection behaves. Shared by all connections of a server or client.
+///
+/// ```
+/// use antiphon::Config;
+/// use core::time::Duration;
+///
+/// let mut config = Config::default();
+/// config.limits.streams = 1000;
+/// config.max_age = Some(Duration::from_secs(3600));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How much of everything the peer may use.
+    pub limits: Limits,
+    /// The rules of calls: message sizes, codings, codecs, deadlines.
+    pub rpc: Arc<RpcConfig>,
+    /// The size in bytes of the blocks in which the driver reads. A payload of at least a quarter of it is split off
+    /// the input without a copy; anything smaller is copied, so that nothing small pins something large. Default
+    /// 64 KiB.
+    pub block: usize,
+    /// A server over HTTP/1.1: a peer that has closed its sending side still waits for the answer. Default `false`:
+    /// the end of the input while a response is open cancels the call, since nothing else tells of a client that went.
+    pub allow_half_closed: bool,
+    /// Whether and how the other side is asked if it still lives (HTTP/2 PING). Default: none at a client; see
+    /// [`Keepalive::SERVER`] for what gRPC servers do.
+    pub keepalive: Option<Keepalive>,
+    /// A connection without calls for so long is drained and closed. Default: never.
+    pub max_idle: Option<Duration>,
+    /// A connection older than this is drained: open calls finish, new ones go elsewhere. A tenth of it is added or
+    /// taken away by [`seed`](Config::seed), so that connections made together do not end together. Default: never.
+    pub max_age: Option<Duration>,
+    /// How long calls may go on after [`max_age`](Config::max_age) until the connection is closed. Default: for ever.
+    pub age_grace: Option<Duration>,
+    /// The source of whatever is spread in time. Give each connection another; equal seeds give equal behaviour.
+    pub seed: u64,
+}
+
+/// How a connection asks whether the other side still lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keepalive {
+    /// A PING goes out after so long without anything received.
+    pub time: Duration,
+    /// The connection ends when nothing is received for so long after the PING.
+    pub timeout: Duration,
+    /// PINGs go out when no call is open, too.
+    pub without_calls: bool,
+}
+
+impl Keepalive {
+    /// What servers of gRPC do: a PING after 2 hours of silence, 20 seconds for the answer.
+    pub const SERVER: Self =
+        Self { time: Duration::from_secs(7200), timeout: Duration::from_secs(20), without_calls: true };
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            rpc: Arc::default(),
+            block: 64 << 10,
+            allow_half_closed: false,
+            keepalive: None,
+            max_idle: None,
+            max_age: None,
+            age_grace: None,
+            seed: 0,
+        }
+    }
+}
+
+impl Config {
+    /// The age at which a connection is drained: [`max_age`](Config::max_age) moved by up to a tenth.
+    pub(crate) fn spread_age(&self) -> Option<Duration> {
+        let age = self.max_age?;
+        let tenth = age / 10;
+        // One round of a 64-bit mixer: the seed may be a counter.
+        let mut mixed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let part = (mixed >> 32) as u32 % 2001;
+        Some((age - tenth).saturating_add(tenth * part / 1000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_spread_by_a_tenth_and_depends_on_the_seed_alone() {
+        let hour = Duration::from_secs(3600);
+        let ages: Vec<_> = (0..100)
+            .map(|seed| Config { max_age: Some(hour), seed, ..Config::default() }.spread_age().unwrap())
+            .collect();
+        assert!(ages.iter().all(|age| *age >= hour * 9 / 10 && *age <= hour * 11 / 10));
+        assert!(ages.iter().collect::<std::collections::BTreeSet<_>>().len() > 50);
+        let again = Config { max_age: Some(hour), seed: 5, ..Config::default() };
+        assert_eq!(again.spread_age(), Some(ages[5]));
+    }
+}

@@ -1,10 +1,10 @@
-//! A server's HTTP stack: HTTP/1.1 or HTTP/2, told apart by the first bytes of the client.
+//! HTTP of whichever version: at a server told by the first bytes of the client, at a client chosen.
 
 use bytes::{Bytes, BytesMut};
 
-use crate::config::Config;
+use crate::rpc::{HttpCaps, HttpVersion};
 use crate::{
-    Closing, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Machine, Misuse, Output,
+    Closing, Config, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Limits, Machine, Misuse, Output,
     ReceiveEnd, SendError, StartError, StreamEvent, StreamKey, http1, http2,
 };
 use std::sync::Arc;
@@ -32,13 +32,44 @@ fn guess(input: &[u8]) -> Guess {
     }
 }
 
-/// A server's side of one connection whose version is told by its first bytes: exactly the 24 of the preface for
-/// HTTP/2 with prior knowledge (RFC 9113 §3.3), anything else for HTTP/1.1.
+/// One end of a connection of HTTP/1.1 or HTTP/2. A server may begin without knowing which: exactly the 24 bytes of the
+/// preface mean HTTP/2 with prior knowledge (RFC 9113 §3.3), anything else HTTP/1.1.
 #[derive(Debug)]
-pub(crate) enum ServerHttp {
+pub(crate) enum Http<S> {
     Sniffing(Sniffer),
-    Http1(Box<http1::Server>),
+    Http1(Box<S>),
     Http2(Box<http2::Connection>),
+}
+
+/// A server's end.
+pub(crate) type ServerHttp = Http<http1::Server>;
+/// A client's end.
+pub(crate) type ClientHttp = Http<http1::Client>;
+
+/// Makes the machines of one role.
+pub(crate) trait Role: HttpConnection + Sized {
+    fn http1(limits: Limits) -> Self;
+    fn http2(limits: Limits) -> http2::Connection;
+}
+
+impl Role for http1::Server {
+    fn http1(limits: Limits) -> Self {
+        Self::new(limits)
+    }
+
+    fn http2(limits: Limits) -> http2::Connection {
+        http2::Connection::server(limits)
+    }
+}
+
+impl Role for http1::Client {
+    fn http1(limits: Limits) -> Self {
+        Self::new(limits)
+    }
+
+    fn http2(limits: Limits) -> http2::Connection {
+        http2::Connection::client(limits)
+    }
 }
 
 /// The state before the version is known.
@@ -62,17 +93,43 @@ macro_rules! delegate {
     };
 }
 
-impl ServerHttp {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
+impl<S: Role> Http<S> {
+    pub(crate) fn sniffing(config: Arc<Config>) -> Self {
         Self::Sniffing(Sniffer { config, since: None, draining: false, error: None, closed: false })
     }
 
-    pub(crate) fn http1(config: &Arc<Config>) -> Self {
-        Self::Http1(Box::new(http1::Server::new(config)))
+    pub(crate) fn http1(config: &Config) -> Self {
+        Self::Http1(Box::new(S::http1(config.limits.clone())))
     }
 
-    pub(crate) fn http2(config: &Arc<Config>) -> Self {
-        Self::Http2(Box::new(http2::Connection::server(config)))
+    pub(crate) fn http2(config: &Config) -> Self {
+        Self::Http2(Box::new(S::http2(config.limits.clone())))
+    }
+
+    pub(crate) fn new(config: &Config, version: HttpVersion) -> Self {
+        match version {
+            HttpVersion::Http2 | HttpVersion::Http3 => Self::http2(config),
+            HttpVersion::Http10 | HttpVersion::Http11 => Self::http1(config),
+        }
+    }
+
+    pub(crate) fn version(&self) -> Option<HttpVersion> {
+        match self {
+            Self::Sniffing(_) => None,
+            Self::Http1(_) => Some(HttpVersion::Http11),
+            Self::Http2(_) => Some(HttpVersion::Http2),
+        }
+    }
+
+    pub(crate) fn caps(&self) -> HttpCaps {
+        if matches!(self, Self::Http2(_)) { HttpCaps::HTTP2 } else { HttpCaps::HTTP1 }
+    }
+
+    pub(crate) fn as_http2(&mut self) -> Option<&mut http2::Connection> {
+        match self {
+            Self::Http2(http) => Some(http),
+            _ => None,
+        }
     }
 
     /// Feeds a machine that was made for the version that `input` tells. The first byte is fed at the time it came, so
@@ -106,7 +163,7 @@ impl Sniffer {
     }
 }
 
-impl Machine for ServerHttp {
+impl<S: Role> Machine for Http<S> {
     type Event = StreamEvent;
 
     fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
@@ -191,7 +248,7 @@ impl Machine for ServerHttp {
     }
 }
 
-impl HttpConnection for ServerHttp {
+impl<S: Role> HttpConnection for Http<S> {
     fn open(&mut self, now: Instant, head: &Head, end: bool) -> Result<StreamKey, StartError> {
         delegate!(self, http => http.open(now, head, end), else Err(StartError::Misuse(Misuse::WrongState)))
     }
@@ -282,13 +339,13 @@ impl HttpConnection for ServerHttp {
     }
 
     fn can_open(&self) -> bool {
-        false
+        delegate!(self, http => http.can_open(), else false)
     }
 
     fn worst_case_bytes(&self) -> usize {
         match self {
             Self::Http2(http) => size_of::<http2::Connection>() + http.worst_case_bytes(),
-            Self::Http1(http) => size_of::<http1::Server>() + http.worst_case_bytes(),
+            Self::Http1(http) => size_of::<S>() + http.worst_case_bytes(),
             Self::Sniffing(_) => PREFACE.len(),
         }
     }

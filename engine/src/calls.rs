@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::rpc::Sink;
-use crate::{Fields, Head, HttpConnection, Instant, StreamKey};
+use crate::{Fields, Head, HttpConnection, Instant, StartError, StreamKey};
 
 /// The deadlines of all calls: only the earliest is remembered, and they are looked through when it is due. A call
 /// that ends before its deadline, as nearly all do, costs one comparison.
@@ -73,5 +73,59 @@ impl<H: HttpConnection> Sink for Answering<'_, H> {
 
     fn reset(&mut self, code: u32) {
         self.http.reset(self.now, self.key, code);
+    }
+}
+
+/// A client's way out: a call's head opens a stream, and the rest goes there.
+pub(crate) struct Requesting<'a, H> {
+    http: &'a mut H,
+    now: Instant,
+    key: &'a mut Option<StreamKey>,
+    /// Why no stream could be opened.
+    pub(crate) refused: Option<StartError>,
+}
+
+impl<'a, H> Requesting<'a, H> {
+    pub(crate) fn new(http: &'a mut H, now: Instant, key: &'a mut Option<StreamKey>) -> Self {
+        Self { http, now, key, refused: None }
+    }
+}
+
+impl<H: HttpConnection> Sink for Requesting<'_, H> {
+    fn head(&mut self, head: &Head, end: bool) {
+        match self.http.open(self.now, head, end) {
+            Ok(key) => *self.key = Some(key),
+            Err(error) => self.refused = Some(error),
+        }
+    }
+
+    fn data(&mut self, bytes: &[u8]) {
+        if let Some(key) = *self.key {
+            self.http.push(key, bytes);
+        }
+    }
+
+    fn data_bytes(&mut self, bytes: &Bytes) {
+        if let Some(key) = *self.key {
+            self.http.push_bytes(key, bytes);
+        }
+    }
+
+    fn trailers(&mut self, trailers: &Fields) {
+        if let Some(key) = *self.key {
+            self.http.finish_with_trailers(key, trailers);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(key) = *self.key {
+            self.http.finish(key);
+        }
+    }
+
+    fn reset(&mut self, code: u32) {
+        if let Some(key) = *self.key {
+            self.http.reset(self.now, key, code);
+        }
     }
 }

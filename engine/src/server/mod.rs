@@ -8,7 +8,6 @@
 //! The table of calls stands beside the table of streams below: a call and its stream share index and generation.
 
 mod call;
-mod policy;
 mod view;
 
 pub use view::{Read, ReadEnd, Request};
@@ -19,14 +18,13 @@ use bytes::BytesMut;
 
 use crate::calls::{Answering, Deadlines};
 use crate::notices::{self, Notices};
+use crate::policy::{Due, Policy};
 use crate::rpc::{HttpVersion, ServerCall};
 use crate::stack::ServerHttp;
 use crate::{
     CallId, Closing, Config, ConnectionError, End, Event, HttpConnection, InputEnd, Instant, Machine, Output,
     ReceiveEnd, Status, StreamEvent, StreamKey,
 };
-
-use policy::Policy;
 
 /// A server's side of one connection: Connect, gRPC and gRPC-Web, over HTTP/1.1 or HTTP/2 as the client likes.
 ///
@@ -302,6 +300,17 @@ impl Connection {
             self.lose_calls();
         }
         result
+    }
+
+    fn run_policy(&mut self) {
+        match self.policy.due(self.now, self.held) {
+            Due::Nothing => {}
+            Due::Drain => {
+                self.http.drain(self.now);
+                self.absorb();
+            }
+            Due::Abort => self.abort(self.now),
+        }
     }
 
     fn event(&self, index: u32, kind: u8) -> Option<Event> {

@@ -1,14 +1,13 @@
-//! How long a server's connection may live: idle time and age. Mechanisms are floor c's; when to use them is decided
+//! How long a connection may live: idle time and age. Mechanisms are floor c's; when to use them is decided
 //! here.
 
 use core::time::Duration;
 
-use super::Connection;
-use crate::{Config, HttpConnection, Instant};
+use crate::{Config, Instant};
 
 /// The timers of the connection's policies.
 #[derive(Debug)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     max_idle: Option<Duration>,
     max_age: Option<Duration>,
     grace: Option<Duration>,
@@ -23,14 +22,14 @@ pub(super) struct Policy {
 
 /// What is due.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Due {
+pub(crate) enum Due {
     Nothing,
     Drain,
     Abort,
 }
 
 impl Policy {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             max_idle: config.max_idle,
             max_age: config.spread_age(),
@@ -43,7 +42,7 @@ impl Policy {
     }
 
     /// Time is seen: the first moment starts the timers.
-    pub(super) fn received(&mut self, now: Instant, held: u32) {
+    pub(crate) fn received(&mut self, now: Instant, held: u32) {
         if self.old.is_none() {
             self.old = self.max_age.map(|age| now + age);
         }
@@ -54,7 +53,12 @@ impl Policy {
         }
     }
 
-    pub(super) fn timeout(&self, held: u32) -> Option<Instant> {
+    /// Whether the connection is being drained by its policy.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    pub(crate) fn timeout(&self, held: u32) -> Option<Instant> {
         if self.draining {
             return self.end;
         }
@@ -63,7 +67,7 @@ impl Policy {
     }
 
     /// What is due at `now`; told once.
-    pub(super) fn due(&mut self, now: Instant, held: u32) -> Due {
+    pub(crate) fn due(&mut self, now: Instant, held: u32) -> Due {
         if self.timeout(held).is_none_or(|due| due > now) {
             return Due::Nothing;
         }
@@ -76,22 +80,5 @@ impl Policy {
             self.end = self.grace.map(|grace| now + grace);
         }
         Due::Drain
-    }
-}
-
-impl Connection {
-    pub(super) fn run_policy(&mut self) {
-        match self.policy.due(self.now, self.held) {
-            Due::Nothing => {}
-            Due::Drain => {
-                self.http.drain(self.now);
-                self.absorb();
-            }
-            Due::Abort => {
-                self.http.abort(self.now, 0);
-                self.absorb();
-                self.lose_calls();
-            }
-        }
     }
 }

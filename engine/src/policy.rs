@@ -53,11 +53,6 @@ impl Policy {
         }
     }
 
-    /// Whether the connection is being drained by its policy.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining
-    }
-
     pub(crate) fn timeout(&self, held: u32) -> Option<Instant> {
         if self.draining {
             return self.end;

@@ -143,6 +143,10 @@ impl<M: Machine> Pump<M> {
 
     /// What to do with the transport: [`Closing::Open`] as long as anything is left to write.
     pub fn closing(&self) -> Closing {
-        if self.output.is_empty() && !self.machine.wants_output() { self.machine.closing() } else { Closing::Open }
+        if self.output.is_empty() && !self.machine.wants_output() {
+            self.machine.closing()
+        } else {
+            Closing::Open
+        }
     }
 }

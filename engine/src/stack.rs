@@ -4,8 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::rpc::{HttpCaps, HttpVersion};
 use crate::{
-    Closing, Config, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Limits, Machine, Misuse, Output,
-    ReceiveEnd, SendError, StartError, StreamEvent, StreamKey, http1, http2,
+    Closing, Config, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Limits, Machine,
+    Misuse, Output, ReceiveEnd, SendError, StartError, StreamEvent, StreamKey, http1, http2,
 };
 use std::sync::Arc;
 
@@ -204,7 +204,8 @@ impl<S: Role> Machine for Http<S> {
         delegate!(self, http => return http.handle_timeout(now), else ());
         if self.poll_timeout().is_some_and(|due| due <= now) {
             if let Self::Sniffing(sniffer) = self {
-                let _ = sniffer.fail(ConnectionError::TimedOut("the first bytes did not tell the version of HTTP"));
+                let _ = sniffer
+                    .fail(ConnectionError::TimedOut("the first bytes did not tell the version of HTTP"));
             }
         }
     }

@@ -1,4 +1,6 @@
 //! What the tests share: the bodies of the fuzz targets, transcripts and drivers.
 
+pub mod apps;
 pub mod fuzz;
 pub mod hex;
+pub mod pair;

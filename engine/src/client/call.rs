@@ -6,9 +6,7 @@ use super::{Connection, Phase, Read, Slot, never_sent};
 use crate::calls::Requesting;
 use crate::notices;
 use crate::rpc::{self, ClientCall, ClientRequest, Coding, Payload, Protocol};
-use crate::{
-    CallId, End, HttpConnection, Instant, Metadata, Misuse, SendError, StartError, Status, StreamKey,
-};
+use crate::{CallId, End, HttpConnection, Instant, Metadata, Misuse, SendError, StartError, Status};
 
 impl Connection {
     /// Starts a call. The request's head leaves with the next transmission; that of a Connect unary call waits until
@@ -21,9 +19,6 @@ impl Connection {
         self.advance(now);
         self.policy.received(self.now, self.held);
         if self.is_draining() {
-            return Err(StartError::Closed);
-        }
-        if !self.http.can_open() && !self.http.is_full() {
             return Err(StartError::Closed);
         }
         if !self.can_start() {
@@ -63,6 +58,7 @@ impl Connection {
                 slot.key = None;
                 slot.headed = false;
                 slot.trailed = false;
+                slot.discarding = false;
                 slot.need = 0;
                 slot.stop_code = 0;
                 self.free.pop();
@@ -71,12 +67,13 @@ impl Connection {
         }
         let call = ClientCall::new(request, caps, rpc, self.now)?;
         self.slots.push(Slot {
-            generation: 0,
+            generation: self.first_generation,
             phase: Phase::Free,
             call,
             key: None,
             headed: false,
             trailed: false,
+            discarding: false,
             need: 0,
             stop_code: 0,
         });
@@ -236,18 +233,18 @@ impl Connection {
                 Ok(Read::Pending)
             }
             rpc::Read::End => {
-                self.conclude(place, key);
+                self.conclude(place);
                 Ok(Read::End(Ok(())))
             }
             rpc::Read::Failed(status) => {
-                self.conclude(place, key);
+                self.conclude(place);
                 Ok(Read::End(Err(status)))
             }
         }
     }
 
     /// The call has its outcome: what it has decided about its stream is done.
-    fn conclude(&mut self, place: u32, _key: StreamKey) {
+    fn conclude(&mut self, place: u32) {
         self.end_call(place, End::Finished);
         let Some(slot) = self.slots.get_mut(place as usize) else { return };
         slot.call.flush(&mut Requesting::new(&mut self.http, self.now, &mut slot.key));
@@ -302,7 +299,18 @@ impl Connection {
         self.advance(now);
         if let Ok(slot) = self.slot(call) {
             slot.call.stop_reading();
+            slot.discarding = true;
+            self.discard(call.index);
         }
+    }
+
+    /// Drops what has arrived for a call that is not read any more.
+    pub(super) fn discard(&mut self, place: u32) {
+        let Some(slot) = self.slots.get(place as usize).filter(|slot| slot.phase == Phase::Open) else {
+            return;
+        };
+        let call = CallId { index: place, generation: slot.generation };
+        while let Ok(Read::Messages(_)) = self.read(self.now, call) {}
     }
 
     /// Lets go of the call; its id is unknown from now on and its slot is free. A call without an outcome is cancelled.

@@ -43,11 +43,15 @@ pub struct Connection {
     slots: Vec<Slot>,
     /// Places that nobody uses.
     free: Vec<u32>,
+    /// The generation of places that are new.
+    first_generation: u32,
     /// By the index of a stream: the place of its call.
     by_stream: Vec<u32>,
     notices: Notices,
     draining: bool,
     available: bool,
+    /// No new call will be taken any more.
+    refuses: bool,
     /// A start was refused: `Available` is owed.
     wants_start: bool,
     now: Instant,
@@ -71,6 +75,8 @@ struct Slot {
     headed: bool,
     /// The response's trailers have been given to the call.
     trailed: bool,
+    /// The application wants the outcome alone.
+    discarding: bool,
     /// How many bytes in the body complete the message in front; 0: not known.
     need: usize,
     stop_code: u32,
@@ -107,10 +113,12 @@ impl Connection {
             http: ClientHttp::new(&config, version),
             slots: Vec::new(),
             free: Vec::new(),
+            first_generation: 0,
             by_stream: Vec::new(),
             notices: Notices::default(),
             draining: false,
             available: false,
+            refuses: false,
             wants_start: false,
             now: Instant::EPOCH,
             deadlines: Deadlines::default(),
@@ -124,6 +132,7 @@ impl Connection {
     /// Takes no new calls; open ones go on. The machine closes when the last call has been dropped.
     pub fn drain(&mut self, now: Instant) {
         self.advance(now);
+        self.refuses = true;
         self.http.drain(self.now);
         self.absorb();
     }
@@ -158,7 +167,7 @@ impl Connection {
 
     /// Whether the connection will take no new call, however long one waits.
     pub fn is_draining(&self) -> bool {
-        self.policy.is_draining() || self.http.closing() != Closing::Open
+        self.refuses || self.http.closing() != Closing::Open
     }
 
     fn has_room(&mut self) -> bool {
@@ -212,7 +221,10 @@ impl Connection {
                     slot.call.stopped();
                     self.notices.set(place, notices::STOPPED);
                 }
-                StreamEvent::Draining => self.draining = true,
+                StreamEvent::Draining => {
+                    self.draining |= !self.refuses;
+                    self.refuses = true;
+                }
                 StreamEvent::Available | StreamEvent::Opened(_) => {}
             }
         }
@@ -251,12 +263,13 @@ impl Connection {
                 ReceiveEnd::Reset(code) => End::Cancelled { reset: Some(code) },
                 ReceiveEnd::Local => End::Cancelled { reset: None },
                 ReceiveEnd::Lost | ReceiveEnd::Unprocessed => End::Lost,
-                ReceiveEnd::Clean
-                | ReceiveEnd::Malformed(_)
-                | ReceiveEnd::TooLarge
-                | ReceiveEnd::Stalled => End::Finished,
+                ReceiveEnd::Clean | ReceiveEnd::Malformed(_) | ReceiveEnd::TooLarge | ReceiveEnd::Stalled => {
+                    End::Finished
+                }
             };
             self.end_call(place, end);
+        } else if slot.discarding {
+            self.discard(place);
         }
     }
 
@@ -288,7 +301,8 @@ impl Connection {
                 continue;
             }
             let mut out = Requesting::new(&mut self.http, self.now, &mut slot.key);
-            slot.call.on_deadline(&mut out);
+            slot.call.on_deadline();
+            slot.call.flush(&mut out);
             self.end_call(place as u32, End::Deadline);
         }
         self.deadlines.set_earliest(earliest);
@@ -296,7 +310,8 @@ impl Connection {
 
     fn cancel_place(&mut self, place: usize) {
         let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.phase == Phase::Open) else { return };
-        slot.call.cancel(&mut Requesting::new(&mut self.http, self.now, &mut slot.key));
+        slot.call.cancel();
+        slot.call.flush(&mut Requesting::new(&mut self.http, self.now, &mut slot.key));
         self.end_call(place as u32, End::Cancelled { reset: None });
     }
 
@@ -308,11 +323,20 @@ impl Connection {
         for place in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(place) else { continue };
             if slot.phase == Phase::Open && slot.key.is_none() {
-                let mut out = Requesting::new(&mut self.http, self.now, &mut slot.key);
-                slot.call.fail(&never_sent(), &mut out);
+                slot.call.fail(never_sent());
                 self.end_call(place as u32, End::Lost);
             }
         }
+    }
+
+    /// Gives back the memory that an idle connection does not need. Ids are not used again.
+    fn trim(&mut self) {
+        let used = self.slots.iter().map(|slot| slot.generation).max().unwrap_or(0);
+        self.first_generation = used.wrapping_add(1);
+        self.slots = Vec::new();
+        self.free = Vec::new();
+        self.by_stream = Vec::new();
+        self.notices.shrink();
     }
 
     fn after(&mut self, result: Result<(), ConnectionError>) -> Result<(), ConnectionError> {
@@ -327,8 +351,8 @@ impl Connection {
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
             Due::Drain => {
-                self.http.drain(self.now);
-                self.absorb();
+                self.draining = true;
+                self.drain(self.now);
             }
             Due::Abort => self.abort(self.now),
         }
@@ -387,6 +411,9 @@ impl Machine for Connection {
             self.absorb();
         }
         self.run_policy();
+        if self.held == 0 && !self.slots.is_empty() {
+            self.trim();
+        }
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -284,6 +284,12 @@ impl Connection {
         self.deadlines.set_earliest(earliest);
     }
 
+    /// Gives back the memory that an idle connection does not need.
+    fn trim(&mut self) {
+        self.slots = Vec::new();
+        self.notices.shrink();
+    }
+
     fn open_key(&self, place: usize) -> Option<StreamKey> {
         let slot = self.slots.get(place).filter(|slot| slot.phase == Phase::Open)?;
         Some(StreamKey { index: place as u32, generation: slot.generation })
@@ -306,8 +312,8 @@ impl Connection {
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
             Due::Drain => {
-                self.http.drain(self.now);
-                self.absorb();
+                self.draining = true;
+                self.drain(self.now);
             }
             Due::Abort => self.abort(self.now),
         }
@@ -367,6 +373,9 @@ impl Machine for Connection {
             self.absorb();
         }
         self.run_policy();
+        if self.held == 0 && !self.slots.is_empty() {
+            self.trim();
+        }
     }
 
     fn poll_event(&mut self) -> Option<Event> {

@@ -25,8 +25,7 @@ impl<'a> Request<'a> {
 
     /// The path without its query, undecoded: `/package.Service/Method`.
     pub fn path(&self) -> &'a str {
-        let path = self.head.path();
-        path.split_once('?').map_or(path, |(path, _)| path)
+        self.call.path()
     }
 
     /// What the client sent beside its messages.

@@ -27,6 +27,9 @@ pub enum StreamEvent {
     /// The peer wants no more bytes of this stream (its raw code), but the receiving direction may go on: a reset
     /// with NO_ERROR after a complete answer (RFC 9113 §8.1), or an early answer with `Connection: close`.
     Stopped(StreamKey, u32),
+    /// The connection has ended while this stream was still sending. Of a stream whose receiving direction had ended
+    /// before, nothing else tells it.
+    Lost(StreamKey),
     /// A client: a stream can be opened again, after [`StartError::Full`] or when the connection became ready.
     Available,
     /// No new stream will be accepted by the peer (GOAWAY, `Connection: close`, ids used up); open ones go on.

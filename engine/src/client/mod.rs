@@ -225,6 +225,12 @@ impl Connection {
                     self.draining |= !self.refuses;
                     self.refuses = true;
                 }
+                StreamEvent::Lost(key) => {
+                    let Some((place, _)) = self.place(key) else { continue };
+                    if let Some(slot) = self.slots.get_mut(place as usize) {
+                        slot.call.stopped();
+                    }
+                }
                 StreamEvent::Available | StreamEvent::Opened(_) => {}
             }
         }

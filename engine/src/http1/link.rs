@@ -35,6 +35,7 @@ pub(super) struct Notices {
     pub(super) opened: bool,
     pub(super) readable: bool,
     pub(super) stopped: Option<u32>,
+    pub(super) lost: bool,
     pub(super) writable: bool,
     pub(super) available: bool,
     pub(super) draining: bool,
@@ -455,7 +456,9 @@ impl Link {
     pub(super) fn fail(&mut self, error: ConnectionError, end: ReceiveEnd) -> ConnectionError {
         let error = *self.error.get_or_insert(error);
         self.cut_receiving(end);
-        self.stop_sending(Some(CANCEL));
+        let lost = end == ReceiveEnd::Lost;
+        self.notices.lost = lost && self.exchange.present && !self.exchange.sending.is_over();
+        self.stop_sending((!lost).then_some(CANCEL));
         self.close();
         self.settle();
         error
@@ -532,6 +535,9 @@ impl Link {
             }
             if core::mem::take(&mut notices.readable) {
                 return Some(StreamEvent::Readable(key));
+            }
+            if core::mem::take(&mut notices.lost) {
+                return Some(StreamEvent::Lost(key));
             }
             if let Some(code) = notices.stopped.take() {
                 return Some(StreamEvent::Stopped(key, code));

@@ -241,6 +241,7 @@ impl Machine for Connection {
                 notice::OPENED => return Some(StreamEvent::Opened(key)),
                 notice::READABLE => return Some(StreamEvent::Readable(key)),
                 notice::WRITABLE => return Some(StreamEvent::Writable(key)),
+                notice::LOST => return Some(StreamEvent::Lost(key)),
                 notice::STOPPED => return Some(StreamEvent::Stopped(key, self.store.slot(index).stop_code)),
                 _ => {}
             }

@@ -159,7 +159,7 @@ impl Connection {
         if !slot.sending.is_over() {
             slot.sending = Sending::Gone;
             slot.stop_code = code;
-            bits |= notice::STOPPED;
+            bits |= if end == ReceiveEnd::Lost { notice::LOST } else { notice::STOPPED };
         }
         slot.clear_output();
         slot.credit.peer_ended(index, &mut self.assembly);

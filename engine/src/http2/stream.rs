@@ -74,6 +74,7 @@ pub(super) mod notice {
     pub(in super::super) const READABLE: u8 = 2;
     pub(in super::super) const WRITABLE: u8 = 4;
     pub(in super::super) const STOPPED: u8 = 8;
+    pub(in super::super) const LOST: u8 = 16;
 }
 
 /// A stream, or the place for one.

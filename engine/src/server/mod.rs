@@ -23,7 +23,7 @@ use crate::rpc::{HttpVersion, ServerCall};
 use crate::stack::ServerHttp;
 use crate::{
     CallId, Closing, Config, ConnectionError, End, Event, HttpConnection, InputEnd, Instant, Machine, Output,
-    ReceiveEnd, Status, StreamEvent, StreamKey,
+    ReceiveEnd, SendError, Status, StreamEvent, StreamKey,
 };
 
 /// A server's side of one connection: Connect, gRPC and gRPC-Web, over HTTP/1.1 or HTTP/2 as the client likes.
@@ -167,7 +167,18 @@ impl Connection {
                 }
                 // At a server this says that nobody waits for the answer any more: a reset after a complete request,
                 // or a client that vanished (HTTP/1.1).
-                StreamEvent::Stopped(key, code) => self.end_call(key, End::Cancelled { reset: Some(code) }),
+                StreamEvent::Stopped(key, code) => {
+                    // A client that has only closed its sending side can still be answered, if it is known to do so.
+                    let answerable = self.http.poll_room(key) != Err(SendError::Ended);
+                    if !(answerable && self.config.allow_half_closed) {
+                        self.notices.set(key.index, notices::READABLE);
+                        self.end_call(key, End::Cancelled { reset: Some(code) });
+                    }
+                }
+                StreamEvent::Lost(key) => {
+                    self.notices.set(key.index, notices::READABLE);
+                    self.end_call(key, End::Lost);
+                }
                 StreamEvent::Draining => self.draining = true,
                 StreamEvent::Available => {}
             }

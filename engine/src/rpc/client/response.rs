@@ -268,25 +268,26 @@ impl ClientCall {
             }),
             Some(ReceiveEnd::Clean) => Step::Outcome(Outcome::Peer(self.status_at_end())),
             // A status that has arrived counts, whatever came after it.
-            Some(end) => {
-                match (self.answer.by_end.take().or(self.answer.by_head.take()), status_of_response_end(end))
-                {
-                    (Some(Err(status)), _) | (_, Some(status)) => Step::failed(status),
-                    (Some(Ok(())), None) | (None, None) => Step::Outcome(Outcome::Peer(Ok(()))),
-                }
-            }
+            Some(end) => match self.answer.by_end.take().or(self.answer.by_head.take()) {
+                Some(Err(status)) => Step::failed(status),
+                Some(Ok(())) | None => self.broken(end),
+            },
         }
     }
 
     /// The outcome of a response that has ended, by its trailers, its head, or what is missing. A status in the head
-    /// counts only when neither body nor trailers follow (Trailers-Only).
+    /// counts only when neither body nor trailers follow (Trailers-Only), and a good one never when bytes were dropped.
     fn status_at_end(&mut self) -> Result<(), Status> {
-        if let Some(result) = self.answer.by_end.take() {
-            return result;
+        let complete = self.answer.discarded == 0;
+        match self.answer.by_end.take() {
+            Some(Ok(())) if !complete => {}
+            Some(result) => return result,
+            None => {}
         }
+        let foreign = self.answer.mode == Mode::Foreign;
         let only_head = !self.answer.has_body && !self.answer.has_trailers;
         match self.answer.by_head.take() {
-            Some(result) if only_head || self.answer.mode == Mode::Foreign => {
+            Some(result) if only_head && complete || foreign && (complete || result.is_err()) => {
                 if self.protocol != Protocol::Connect && !self.answer.has_trailers {
                     self.answer.trailers = self.answer.headers.clone();
                 }

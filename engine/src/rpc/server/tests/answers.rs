@@ -1,0 +1,236 @@
+//! What is answered.
+
+use super::*;
+
+// CS1-CS3, GS2, GS13; the details most often wrong 12, 13.
+#[test]
+fn refusals() {
+    let without = UNARY.without_side_effects();
+    let duplex = Method { full_duplex_only: true, ..BIDI };
+    let plain_get = Head::request("GET", "http", "", "/s/M");
+    let put = Head::request("PUT", "http", "", "/s/M");
+    let h1 = HttpCaps::HTTP1;
+    let h2 = HttpCaps::HTTP2;
+    type Row = (Head, Option<Method>, HttpCaps, u16, Option<Code>);
+    let table: &[Row] = &[
+        (post("application/proto", &[]), None, h2, 404, None),
+        (post("application/connect+proto", &[]), None, h2, 404, None),
+        (post("text/plain", &[]), None, h2, 404, None),
+        (post("application/grpc", &[]), None, h2, 200, Some(Code::Unimplemented)),
+        (post("application/grpc-web", &[]), None, h1, 200, Some(Code::Unimplemented)),
+        (post("application/grpc", &[]), None, h1, 505, None),
+        (post("application/grpc", &[]), Some(UNARY), h1, 505, None),
+        (post("application/connect+proto", &[]), Some(duplex), h1, 505, None),
+        (post("text/plain", &[]), Some(UNARY), h2, 415, None),
+        (post("application/grpcfoo", &[]), Some(UNARY), h2, 415, None),
+        (post("application/proto", &[]), Some(BIDI), h2, 415, None),
+        (post("application/connect+proto", &[]), Some(UNARY), h2, 415, None),
+        (post("application/xml", &[]), Some(UNARY), h2, 415, None),
+        (post("application/connect+xml", &[]), Some(BIDI), h2, 415, None),
+        (post("application/grpc+xml", &[]), Some(UNARY), h2, 200, Some(Code::Unimplemented)),
+        (post("application/grpc-web+xml", &[]), Some(UNARY), h2, 200, Some(Code::Unimplemented)),
+        (plain_get.clone(), Some(UNARY), h2, 405, None),
+        (get("encoding=proto&message="), Some(UNARY), h2, 405, None),
+        (plain_get.clone(), Some(without), h2, 415, None),
+        (get("message="), Some(without), h2, 415, None),
+        (get("encoding=xml&message="), Some(without), h2, 415, None),
+        (put, Some(without), h2, 405, None),
+    ];
+    for (head, method, caps, http, code) in table {
+        let mut call = accept_with(head, config(), *caps);
+        assert!(!call.route(method.as_ref()), "{head:?}");
+        assert!(call.is_answered());
+        let out = flushed(&mut call);
+        let answer = head_of(&out);
+        assert_eq!(answer.status(), *http, "{head:?}");
+        match code {
+            Some(code) => assert_eq!(code_of(&out), *code),
+            None => assert!(matches!(&out[..], [Part::Head(_, true)]), "no body"),
+        }
+        let field = |name| answer.fields.get(name).map(|value| core::str::from_utf8(value).unwrap());
+        match http {
+            405 => assert_eq!(
+                field("allow"),
+                Some(if method.unwrap().no_side_effects { "GET, POST" } else { "POST" })
+            ),
+            415 => assert!(field("accept-post").unwrap().contains("application/grpc+proto")),
+            505 => assert_eq!(field("connection"), Some("close")),
+            _ => {}
+        }
+        // The application is not to blame for what it sends now.
+        assert_eq!(call.send(Payload::Plain(b"x"), &mut Vec::new()), Err(SendError::Ended));
+        assert_eq!(call.finish(Ok(()), NONE, &mut Vec::new()), Ok(()));
+    }
+    assert!(accept(&post("application/grpc+json", &[])).route(Some(&UNARY)));
+    assert!(
+        accept_with(&post("application/connect+proto", &[]), config(), h1).route(Some(&BIDI)),
+        "half-duplex"
+    );
+    assert!(accept_with(&post("application/grpc+xml", &[]), RpcConfig::default(), h2).route(Some(&UNARY)));
+}
+
+// CS2: what is accepted is listed.
+#[test]
+fn accept_post_lists_what_fits_the_shape() {
+    let mut call = accept(&post("text/plain", &[]));
+    call.route(Some(&BIDI));
+    let out = flushed(&mut call);
+    let types = core::str::from_utf8(head_of(&out).fields.get("accept-post").unwrap()).unwrap();
+    assert!(types.starts_with("application/connect+proto, application/connect+json, application/grpc+proto"));
+    let mut call = accept_with(&post("text/plain", &[]), config(), HttpCaps::HTTP1);
+    call.route(Some(&UNARY));
+    let out = flushed(&mut call);
+    let types = core::str::from_utf8(head_of(&out).fields.get("accept-post").unwrap()).unwrap();
+    assert!(types.starts_with("application/proto, application/json, application/grpc-web+proto"));
+}
+
+// GS3: the deadline is answered once, and only if nothing else was.
+#[test]
+fn the_deadline_is_answered() {
+    for content_type in STREAMS.into_iter().chain(["application/proto"]) {
+        let mut call = accept(&post(content_type, &[]));
+        let mut out = Vec::new();
+        call.send(Payload::Plain(b"x"), &mut out).unwrap();
+        assert!(call.on_deadline(&mut out));
+        assert_eq!(code_of(&out), Code::DeadlineExceeded);
+        let length = out.len();
+        assert!(!call.on_deadline(&mut out));
+        assert_eq!(call.finish(Ok(()), NONE, &mut out), Ok(()));
+        assert_eq!(out.len(), length);
+        let Read::Failed(status) = call.receive(NOW, &mut BytesMut::new(), CLEAN) else { panic!() };
+        assert_eq!(status.ended(), EndedBy::Deadline);
+    }
+    let mut call = accept(&post("application/grpc", &[]));
+    call.answer(NONE, Payload::Plain(b""), NONE, &mut Vec::new()).unwrap();
+    assert!(!call.on_deadline(&mut Vec::new()), "a deadline after the end turns no success into failure");
+}
+
+// GS7, CS20, CS23, W2, W4: the form of a good answer.
+#[test]
+fn good_answers() {
+    let mut trailers = Metadata::new();
+    trailers.append("x-tag", "t").unwrap();
+    let mut headers = Metadata::new();
+    headers.append("x-head", "h").unwrap();
+    for content_type in STREAMS.into_iter().chain(["application/proto"]) {
+        let mut call = accept(&post(content_type, &[]));
+        let mut out = Vec::new();
+        call.answer(&headers, Payload::Plain(b"abc"), &trailers, &mut out).unwrap();
+        assert_eq!(code_of(&out), Code::Ok);
+        let head = head_of(&out);
+        assert_eq!((head.status(), head.fields.get("content-type")), (200, Some(content_type.as_bytes())));
+        assert_eq!(head.fields.get("x-head"), Some(&b"h"[..]));
+        let grpc = content_type == "application/grpc";
+        assert_eq!(matches!(out.last(), Some(Part::Trailers(_))), grpc);
+        if content_type == "application/proto" {
+            assert_eq!(head.fields.get("trailer-x-tag"), Some(&b"t"[..]));
+            assert_eq!(head.fields.get("content-length"), Some(&b"3"[..]));
+            assert_eq!(body_of(&out), b"abc");
+        }
+        // The same in pieces.
+        let mut call = accept(&post(content_type, &[]));
+        let mut pieces = Vec::new();
+        call.send_headers(&headers, &mut pieces).unwrap();
+        assert_eq!(pieces.is_empty(), content_type == "application/proto", "CS28: before the first message");
+        call.send(Payload::Plain(b"abc"), &mut pieces).unwrap();
+        call.finish(Ok(()), &trailers, &mut pieces).unwrap();
+        assert_eq!(pieces, out);
+    }
+}
+
+// GS7 Trailers-Only, CS21, CS23, W3: the form of a failure, before and after a message.
+#[test]
+fn failures() {
+    for content_type in STREAMS.into_iter().chain(["application/proto"]) {
+        for code in Code::ALL {
+            for after_message in [false, true] {
+                let mut status = Status::new(code, "no \u{263a}").with_detail(crate::Detail {
+                    type_name: "a.B".into(),
+                    value: bytes::Bytes::from_static(b"\x01"),
+                });
+                status.metadata_mut().append("x-tag", "1").unwrap();
+                let mut call = accept(&post(content_type, &[]));
+                let mut out = Vec::new();
+                if after_message {
+                    call.send(Payload::Plain(b"abc"), &mut out).unwrap();
+                }
+                call.finish(Err(&status), NONE, &mut out).unwrap();
+                let told = status_of(&out).unwrap_err();
+                // A failure of code OK is no success.
+                assert_eq!(told.code(), if code == Code::Ok { Code::Unknown } else { code });
+                assert_eq!((told.message(), told.details()), ("no \u{263a}", status.details()));
+                if content_type == "application/grpc" {
+                    let only = matches!(&out[..], [Part::Head(head, true)] if head.fields.get("x-tag") == Some(b"1"));
+                    assert_eq!(only, !after_message, "Trailers-Only");
+                }
+                if content_type == "application/proto" {
+                    assert_eq!(head_of(&out).fields.get("trailer-x-tag"), Some(&b"1"[..]));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn misuse_is_told_and_changes_nothing() {
+    let mut out: Vec<Part> = Vec::new();
+    let mut call = accept(&post("application/grpc", &[]));
+    call.route(Some(&UNARY));
+    assert_eq!(call.finish(Ok(()), NONE, &mut out), Err(Misuse::NoMessage));
+    call.send_headers(NONE, &mut out).unwrap();
+    assert_eq!(call.send_headers(NONE, &mut out), Err(Misuse::HeadersSent));
+    let mut headers = Metadata::new();
+    headers.append("a", "b").unwrap();
+    assert_eq!(call.answer(&headers, Payload::Plain(b""), NONE, &mut out), Err(Misuse::HeadersSent.into()));
+    assert_eq!(call.send(Payload::Compressed(b"x"), &mut out), Err(Misuse::WrongState.into()));
+    call.send(Payload::Plain(b""), &mut out).unwrap();
+    assert_eq!(call.send(Payload::Plain(b""), &mut out), Err(Misuse::OneMessageOnly.into()));
+    call.finish(Ok(()), NONE, &mut out).unwrap();
+    assert_eq!(call.finish(Ok(()), NONE, &mut out), Err(Misuse::AlreadyClosed));
+    assert_eq!(call.send(Payload::Plain(b""), &mut out), Err(Misuse::AlreadyClosed.into()));
+    assert_eq!(out.len(), 3, "head, message, trailers");
+
+    let mut call = accept(&post("text/plain", &[]));
+    assert_eq!(call.send(Payload::Plain(b""), &mut out), Err(Misuse::WrongState.into()));
+    assert_eq!(call.finish(Ok(()), NONE, &mut out), Err(Misuse::WrongState));
+    let mut out: Vec<Part> = Vec::new();
+    call.finish(Err(&Status::unavailable("")), NONE, &mut out).unwrap();
+    assert_eq!(head_of(&out).status(), 503);
+    let small = RpcConfig { max_send: 2, ..config() };
+    let mut call = accept_with(&post("application/grpc", &[]), small, HttpCaps::HTTP2);
+    assert_eq!(call.send(Payload::Plain(b"abc"), &mut out), Err(Misuse::TooLarge.into()));
+}
+
+// A recycled call remembers nothing of the one before.
+#[test]
+fn calls_are_recycled() {
+    let config = Arc::new(config());
+    let heads = [
+        post("application/grpc", &[("grpc-timeout", "1S"), ("x-tag", "1")]),
+        post("application/grpc", &[]),
+        post("application/grpc", &[("grpc-accept-encoding", "flip")]),
+        post("application/grpc+json", &[]),
+        get("encoding=proto&message="),
+        post("application/grpc", &[("grpc-encoding", "br")]),
+        post("application/proto", &[("content-encoding", "flip")]),
+        post("text/plain", &[]),
+        post("application/grpc-web-text", &[]),
+        post("application/connect+proto", &[]),
+    ];
+    let run = |call: &mut ServerCall| {
+        let mut out = Vec::new();
+        call.flush(&mut out);
+        let _ = call.answer(NONE, Payload::Plain(b"abc"), NONE, &mut out);
+        (format!("{:?} {:?} {:?}", call.metadata(), call.deadline(), call.codec()), out)
+    };
+    let mut recycled = ServerCall::new(&heads[0], HttpCaps::HTTP2, &config, NOW);
+    for first in &heads {
+        for second in &heads {
+            recycled.accept(first, HttpCaps::HTTP2, &config, NOW);
+            run(&mut recycled);
+            recycled.accept(second, HttpCaps::HTTP2, &config, NOW);
+            let mut fresh = ServerCall::new(second, HttpCaps::HTTP2, &config, NOW);
+            assert_eq!(run(&mut recycled), run(&mut fresh), "{second:?} after {first:?}");
+        }
+    }
+}

@@ -565,6 +565,7 @@ impl Link {
         if !self.blank_skipped && input.starts_with(b"\r\n") {
             input.advance(2);
             self.blank_skipped = true;
+            self.timers.head = None;
         }
     }
 }

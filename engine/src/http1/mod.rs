@@ -81,7 +81,8 @@ macro_rules! connection {
 
             fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
                 self.link.tick(now);
-                self.input(input)
+                // Nothing after an error means anything.
+                self.input(input).inspect_err(|_| input.clear())
             }
 
             fn handle_end(&mut self, now: Instant, end: InputEnd) -> Result<(), ConnectionError> {

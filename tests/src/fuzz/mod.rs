@@ -2,3 +2,4 @@
 
 pub mod codec;
 pub mod hpack;
+pub mod http1;

@@ -347,7 +347,12 @@ impl<S: Role> HttpConnection for Http<S> {
         match self {
             Self::Http2(http) => size_of::<http2::Connection>() + http.worst_case_bytes(),
             Self::Http1(http) => size_of::<S>() + http.worst_case_bytes(),
-            Self::Sniffing(_) => PREFACE.len(),
+            // The peer chooses.
+            Self::Sniffing(sniffer) => {
+                let (config, preface) = (&sniffer.config, PREFACE.len());
+                let either = [Self::http1(config), Self::http2(config)];
+                preface + either.iter().map(Self::worst_case_bytes).max().unwrap_or(0)
+            }
         }
     }
 }

@@ -90,6 +90,14 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// So much is in flight at most, as in the buffers of a socket, before the sender must wait.
+    const CAPACITY: usize = 64 << 10;
+
+    /// Whether the sender could get rid of output.
+    fn has_room(&self) -> bool {
+        self.pending.len() < Self::CAPACITY
+    }
+
     fn new(cuts: impl Cuts + 'static) -> Self {
         Self {
             cuts: Box::new(cuts),
@@ -104,7 +112,10 @@ impl Wire {
     /// Moves one piece from a machine's output to the other's input. Returns whether anything moved.
     fn carry<A: Machine, B: Machine>(&mut self, now: Instant, from: &mut Pump<A>, to: &mut Pump<B>) -> bool {
         from.settle(now);
-        let mut moved = from.machine.poll_transmit(now, &mut self.output);
+        let mut moved = false;
+        if self.has_room() {
+            moved |= from.machine.poll_transmit(now, &mut self.output);
+        }
         while let Some(piece) = self.output.take() {
             if let Some(record) = &mut self.record {
                 record.extend_from_slice(&piece);
@@ -113,11 +124,14 @@ impl Wire {
                 self.pending.extend_from_slice(&piece);
             }
         }
+        to.settle(now);
         if !self.pending.is_empty() {
-            let size = self.cuts.next(self.pending.len()).min(self.pending.len());
-            to.feed(now, &self.pending[..size]);
-            self.pending.drain(..size);
-            moved = true;
+            if to.machine.wants_input() {
+                let size = self.cuts.next(self.pending.len()).min(self.pending.len());
+                to.feed(now, &self.pending[..size]);
+                self.pending.drain(..size);
+                moved = true;
+            }
         } else if !self.closed && !self.cut_off && from.closing() != Closing::Open {
             self.closed = true;
             to.end(now, InputEnd::Eof);
@@ -180,7 +194,8 @@ impl Pair {
             moved |= drain_events(self.now, &mut self.server, server);
             moved |= self.down.carry(self.now, &mut self.server, &mut self.client);
             moved |= drain_events(self.now, &mut self.client, client);
-            moved |= self.client.machine.wants_output() || self.server.machine.wants_output();
+            moved |= self.client.machine.wants_output() && self.up.has_room();
+            moved |= self.server.machine.wants_output() && self.down.has_room();
             if !moved {
                 self.assert_quiet();
                 return;
@@ -228,8 +243,14 @@ impl Pair {
 
     /// A driver is about to sleep: nothing may be left to do.
     fn assert_quiet(&self) {
-        assert!(!self.client.machine.wants_output(), "the client has output and sleeps");
-        assert!(!self.server.machine.wants_output(), "the server has output and sleeps");
+        assert!(
+            !self.client.machine.wants_output() || !self.up.has_room(),
+            "the client has output and sleeps"
+        );
+        assert!(
+            !self.server.machine.wants_output() || !self.down.has_room(),
+            "the server has output and sleeps"
+        );
     }
 }
 

@@ -119,9 +119,10 @@ impl Connection {
     /// Ends the connection at once; every call without an outcome is `Lost`.
     pub fn abort(&mut self, now: Instant) {
         self.advance(now);
-        self.http.abort(self.now, 0);
         self.absorb();
         self.lose_calls();
+        self.http.abort(self.now, 0);
+        self.absorb();
     }
 
     /// The number of calls that the application has not dropped.

@@ -1,0 +1,387 @@
+//! The ends of calls are told apart: finished, cancelled, deadline, lost; on both sides and both versions of HTTP.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use antiphon::rpc::{HttpVersion, Protocol, Shape};
+use antiphon::{Config, End, InputEnd, Instant, client, server};
+use antiphon_tests::apps::{Echo, Plan, Script};
+use antiphon_tests::pair::Pair;
+
+const BOTH: [(HttpVersion, Protocol); 3] = [
+    (HttpVersion::Http2, Protocol::Grpc),
+    (HttpVersion::Http2, Protocol::Connect),
+    (HttpVersion::Http11, Protocol::GrpcWeb),
+];
+
+fn pair_with(config: Config, version: HttpVersion) -> Pair {
+    let config = Arc::new(config);
+    Pair::new(client::Connection::new(config.clone(), version), server::Connection::new(config))
+}
+
+fn pair(version: HttpVersion) -> Pair {
+    pair_with(Config::default(), version)
+}
+
+/// A bidi call that sends one message, waits for its echo, and never half-closes.
+fn open_call(protocol: Protocol) -> Plan {
+    Plan { keep_open: true, ..Plan::new(protocol, Shape::Bidi, vec![b"one".to_vec()]) }
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn a_cancel_is_a_cancel_at_both_ends() {
+    for (version, protocol) in BOTH {
+        let (mut script, mut echo) = (Script::new(vec![open_call(protocol)]), Echo::new());
+        let mut pair = pair(version);
+        pair.settle(&mut script, &mut echo);
+        assert_eq!(script.records[0].messages.len(), 1);
+        let call = script.ids[0].unwrap();
+        pair.client.machine.cancel(pair.now, call);
+        pair.settle(&mut script, &mut echo);
+        let record = &script.records[0];
+        assert_eq!(record.ended, [End::Cancelled { reset: None }]);
+        assert_eq!(record.end.as_deref(), Some("Canceled ended Cancel { reset: None } unprocessed false"));
+        let ended = echo.records[0].ended[0];
+        if version == HttpVersion::Http2 {
+            assert_eq!(ended, End::Cancelled { reset: Some(8) });
+            assert_eq!(echo.records[0].end.as_deref(), Some("Cancelled { reset: Some(8) }"));
+        } else {
+            // HTTP/1.1 has nothing but the end of the connection, inside the request.
+            assert_eq!(ended, End::Lost);
+        }
+    }
+}
+
+// HTTP/1.1: a client that goes while its complete request is answered is a cancel.
+#[test]
+fn a_vanished_http1_client_cancels_unless_half_closed_clients_are_allowed() {
+    for allow in [false, true] {
+        let mut config = Config::default();
+        config.allow_half_closed = allow;
+        let plan = Plan::small(Protocol::Connect, Shape::Unary);
+        let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+        echo.silent = Some("/test.v1.Echo/Unary");
+        let mut pair = pair_with(config, HttpVersion::Http11);
+        pair.settle(&mut script, &mut echo);
+        let call = echo.held[0];
+        assert_eq!(pair.server.machine.outcome(call), None);
+        pair.server.end(pair.now, InputEnd::Eof);
+        let expected = (!allow).then_some(End::Cancelled { reset: Some(8) });
+        assert_eq!(pair.server.machine.outcome(call), expected);
+        pair.server.machine.drop_call(pair.now, call);
+    }
+}
+
+#[test]
+fn a_deadline_is_a_deadline_at_both_ends() {
+    for (version, protocol) in BOTH {
+        let plan = Plan { timeout: Some(seconds(5)), ..open_call(protocol) };
+        let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+        let mut pair = pair(version);
+        let start = pair.now;
+        pair.settle(&mut script, &mut echo);
+        assert!(script.records[0].ended.is_empty() && echo.records[0].ended.is_empty());
+        // Whose clock runs out first depends on the rounding of the timeout that travels: here it is the client's or both.
+        pair.advance(start + seconds(6), &mut script, &mut echo);
+        assert_eq!(script.records[0].ended.len(), 1);
+        assert!(
+            script.records[0].end.as_deref().unwrap().starts_with("DeadlineExceeded"),
+            "{:?}",
+            script.records
+        );
+        assert_eq!(echo.records[0].ended, [End::Deadline], "{version:?}");
+        assert_eq!(echo.records[0].end.as_deref(), Some("Deadline"));
+    }
+}
+
+// GS3: the server enforces the deadline itself and answers DEADLINE_EXCEEDED; a client without a clock reads it.
+#[test]
+fn a_server_answers_an_expired_deadline() {
+    for (version, protocol) in BOTH {
+        let mut config = Config::default();
+        let mut rules = (*config.rpc).clone();
+        rules.default_timeout = Some(seconds(3));
+        config.rpc = Arc::new(rules);
+        let (mut script, mut echo) = (Script::new(vec![open_call(protocol)]), Echo::new());
+        let mut pair = pair_with(config, version);
+        let start = pair.now;
+        pair.settle(&mut script, &mut echo);
+        pair.advance(start + seconds(2), &mut script, &mut echo);
+        assert!(echo.records[0].ended.is_empty());
+        pair.advance(start + seconds(3), &mut script, &mut echo);
+        assert_eq!(echo.records[0].ended, [End::Deadline]);
+        assert_eq!(script.records[0].ended, [End::Finished]);
+        let end = script.records[0].end.as_deref().unwrap();
+        assert_eq!(end, "DeadlineExceeded ended Status unprocessed false", "{version:?} {protocol:?}");
+    }
+}
+
+// GC11: a lost connection is UNAVAILABLE at the client, and Lost at the server.
+#[test]
+fn a_lost_connection_is_lost_at_both_ends() {
+    for (version, protocol) in BOTH {
+        for end in [InputEnd::Eof, InputEnd::Truncated, InputEnd::Failed] {
+            let (mut script, mut echo) = (Script::new(vec![open_call(protocol)]), Echo::new());
+            let mut pair = pair(version);
+            pair.settle(&mut script, &mut echo);
+            pair.up.cut_off = true;
+            pair.down.cut_off = true;
+            pair.client.end(pair.now, end);
+            pair.server.end(pair.now, end);
+            pair.settle(&mut script, &mut echo);
+            assert_eq!(script.records[0].ended, [End::Lost], "{version:?} {end:?}");
+            let outcome = script.records[0].end.as_deref();
+            assert_eq!(outcome, Some("Unavailable ended LostConnection unprocessed false"));
+            assert_eq!(echo.records[0].ended, [End::Lost], "{version:?} {end:?}");
+            assert_eq!(echo.records[0].end.as_deref(), Some("Lost"));
+        }
+    }
+}
+
+// What came before an end is still read: the answer arrives, then the connection dies.
+#[test]
+fn a_lost_connection_does_not_take_back_what_came_before() {
+    let plan = Plan::new(Protocol::Grpc, Shape::ServerStream, vec![b"x".to_vec()]);
+    let unread = Plan { unread: true, ..plan };
+    let (mut script, mut echo) = (Script::new(vec![unread]), Echo::new());
+    let mut pair = pair(HttpVersion::Http2);
+    pair.settle(&mut script, &mut echo);
+    pair.client.end(pair.now, InputEnd::Failed);
+    script.plans[0].unread = false;
+    let call = script.ids[0].unwrap();
+    let mut count = 0;
+    loop {
+        match pair.client.machine.read(pair.now, call).unwrap() {
+            client::Read::Messages(messages) => count += messages.len(),
+            client::Read::Pending => panic!("the call has ended"),
+            client::Read::End(outcome) => {
+                outcome.unwrap();
+                break;
+            }
+        }
+    }
+    assert_eq!(count, 5);
+    // The outcome is told again to who asks again.
+    assert!(matches!(pair.client.machine.read(pair.now, call), Ok(client::Read::End(Ok(())))));
+}
+
+// A deadline after the end turns no success into failure, and neither does a cancel.
+#[test]
+fn an_outcome_that_has_arrived_is_not_replaced() {
+    for cancel in [false, true] {
+        let plan =
+            Plan { unread: true, timeout: Some(seconds(5)), ..Plan::small(Protocol::Grpc, Shape::Unary) };
+        let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+        let mut pair = pair(HttpVersion::Http2);
+        pair.settle(&mut script, &mut echo);
+        let call = script.ids[0].unwrap();
+        assert_eq!(pair.client.machine.outcome(call), Some(End::Finished));
+        if cancel {
+            pair.client.machine.cancel(pair.now, call);
+        }
+        let late = pair.now + seconds(10);
+        pair.advance(late, &mut script, &mut echo);
+        let client::Read::Messages(_) = pair.client.machine.read(late, call).unwrap() else { panic!() };
+        assert!(matches!(pair.client.machine.read(late, call), Ok(client::Read::End(Ok(())))));
+        assert_eq!(script.records[0].ended, [End::Finished]);
+    }
+}
+
+// Early answers: the server answers while the client uploads; the answer is not discarded (RFC 9113 §8.1, GRPC "Early
+// Server Closure", item 3 of the checklist).
+#[test]
+fn an_early_answer_reaches_a_client_that_still_uploads() {
+    let protocols = [
+        (HttpVersion::Http2, Protocol::Grpc),
+        (HttpVersion::Http2, Protocol::Connect),
+        (HttpVersion::Http2, Protocol::GrpcWebText),
+        (HttpVersion::Http11, Protocol::Connect),
+        (HttpVersion::Http11, Protocol::GrpcWeb),
+    ];
+    for (version, protocol) in protocols {
+        let plan = Plan {
+            path: Some("/test.v1.Echo/Missing"),
+            ..Plan::new(protocol, Shape::ClientStream, vec![vec![7; 30_000]; 100])
+        };
+        let after = Plan::small(Protocol::Connect, Shape::Unary);
+        let plans = if version == HttpVersion::Http2 { vec![plan, after] } else { vec![plan] };
+        let (mut script, mut echo) = (Script::new(plans), Echo::new());
+        let mut pair = pair(version);
+        pair.settle(&mut script, &mut echo);
+        let record = &script.records[0];
+        let expected = "Unimplemented ended Status unprocessed false";
+        assert_eq!(record.end.as_deref(), Some(expected), "{version:?} {protocol:?} {record:?}");
+        assert_eq!(echo.records[0].end.as_deref(), Some("refused"));
+        if version == HttpVersion::Http2 {
+            assert_eq!(script.records[1].end.as_deref(), Some("Ok"), "the connection lives");
+        }
+    }
+}
+
+#[test]
+fn failures_by_status_reach_the_client() {
+    for (version, protocol) in BOTH {
+        for shape in [Shape::Unary, Shape::ServerStream, Shape::ClientStream, Shape::Bidi] {
+            let mut plan = Plan::small(protocol, shape);
+            plan.metadata.push(("x-fail", "permission_denied"));
+            let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+            let mut pair = pair(version);
+            pair.settle(&mut script, &mut echo);
+            let record = &script.records[0];
+            assert_eq!(record.end.as_deref(), Some("PermissionDenied ended Status unprocessed false"));
+            assert_eq!(
+                (record.ended.as_slice(), record.trailers.as_str()),
+                (&[End::Finished][..], "x-trailer: bye\n")
+            );
+            assert!(record.messages.is_empty());
+            assert_eq!(echo.records[0].ended, [End::Finished]);
+        }
+    }
+}
+
+#[test]
+fn a_connect_get_is_a_call_like_any_other() {
+    for version in [HttpVersion::Http2, HttpVersion::Http11] {
+        let plan = Plan { get: true, ..Plan::small(Protocol::Connect, Shape::Unary) };
+        let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+        pair(version).settle(&mut script, &mut echo);
+        assert_eq!(script.records[0].end.as_deref(), Some("Ok"), "{:?} {:?}", script.records, echo.records);
+        assert_eq!(script.records[0].messages, [b"message 0"]);
+    }
+}
+
+// GC10: after a GOAWAY open calls finish, new ones go elsewhere.
+#[test]
+fn a_drained_server_finishes_its_calls_and_closes() {
+    for (version, protocol) in BOTH {
+        let plan = Plan { ping_pong: true, ..Plan::small(protocol, Shape::Bidi) };
+        let plan = if version == HttpVersion::Http2 { plan } else { Plan::small(protocol, Shape::Bidi) };
+        let (mut script, mut echo) = (Script::new(vec![plan]), Echo::new());
+        let mut pair = pair(version);
+        let begun = pair.now;
+        // The request is on its way when the drain begins.
+        let request = script.plans[0].clone();
+        antiphon_tests::pair::App::turn(&mut script, begun, &mut pair.client.machine);
+        let bytes = pair.client.take_output(begun);
+        pair.server.feed(begun, &bytes);
+        pair.server.machine.drain(begun);
+        pair.settle(&mut script, &mut echo);
+        assert_eq!(script.records[0].end.as_deref(), Some("Ok"), "{request:?} {:?}", script.records);
+        assert!(pair.client.machine.is_draining());
+        pair.advance(begun + seconds(30), &mut script, &mut echo);
+        assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
+        assert_eq!(pair.server.error(), None);
+    }
+}
+
+// GC10: calls that the server never saw are safe to try again.
+#[test]
+fn calls_beyond_a_goaway_are_unprocessed() {
+    let (mut script, mut echo) = (Script::new(vec![open_call(Protocol::Grpc)]), Echo::new());
+    let mut pair = pair(HttpVersion::Http2);
+    pair.settle(&mut script, &mut echo);
+    // The second request is lost on the way to a server that goes.
+    pair.up.cut_off = true;
+    script.plans.push(open_call(Protocol::Grpc));
+    script.records.push(Default::default());
+    script.ids.push(None);
+    pair.settle(&mut script, &mut echo);
+    pair.server.machine.drain(pair.now);
+    let later = pair.now + seconds(11);
+    pair.advance(later, &mut script, &mut echo);
+    assert_eq!(script.records[1].ended, [End::Lost]);
+    assert_eq!(script.records[1].end.as_deref(), Some("Unavailable ended LostConnection unprocessed true"));
+    assert!(script.records[0].ended.is_empty());
+}
+
+#[test]
+fn a_drained_client_closes_after_its_last_call() {
+    for (version, protocol) in BOTH {
+        let (mut script, mut echo) = (Script::new(vec![Plan::small(protocol, Shape::Unary)]), Echo::new());
+        let mut pair = pair(version);
+        let now = pair.now;
+        antiphon_tests::pair::App::turn(&mut script, now, &mut pair.client.machine);
+        pair.client.machine.drain(now);
+        pair.settle(&mut script, &mut echo);
+        assert_eq!(script.records[0].end.as_deref(), Some("Ok"));
+        pair.advance(now + seconds(30), &mut script, &mut echo);
+        assert_eq!(pair.client.closing(), antiphon::Closing::Closed);
+        assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
+    }
+}
+
+#[test]
+fn an_aborted_connection_ends_every_call() {
+    for (version, protocol) in BOTH {
+        for server_side in [false, true] {
+            let (mut script, mut echo) = (Script::new(vec![open_call(protocol)]), Echo::new());
+            let mut pair = pair(version);
+            pair.settle(&mut script, &mut echo);
+            if server_side {
+                pair.server.machine.abort(pair.now);
+            } else {
+                pair.client.machine.abort(pair.now);
+            }
+            let later = pair.now + seconds(10);
+            pair.advance(later, &mut script, &mut echo);
+            assert_eq!(script.records[0].ended.len(), 1, "{version:?} {server_side}");
+            assert_eq!(echo.records[0].ended.len(), 1, "{version:?} {server_side}");
+            assert_ne!(echo.records[0].ended[0], End::Finished);
+        }
+    }
+}
+
+// Policies: a connection without calls is drained, one that is too old as well, and its calls after the grace.
+#[test]
+fn idle_and_old_connections_end() {
+    let mut config = Config::default();
+    config.max_idle = Some(seconds(60));
+    let (mut script, mut echo) = (Script::new(vec![Plan::small(Protocol::Grpc, Shape::Unary)]), Echo::new());
+    let mut pair = pair_with(config, HttpVersion::Http2);
+    let start = pair.now;
+    pair.advance(start + seconds(55), &mut script, &mut echo);
+    assert_eq!(pair.client.closing(), antiphon::Closing::Open);
+    pair.advance(start + seconds(90), &mut script, &mut echo);
+    assert_eq!(pair.client.closing(), antiphon::Closing::Closed);
+    assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
+    assert_eq!((pair.client.error(), pair.server.error()), (None, None));
+
+    let mut config = Config::default();
+    config.max_age = Some(seconds(600));
+    config.age_grace = Some(seconds(30));
+    let client = client::Connection::new(Arc::default(), HttpVersion::Http2);
+    let mut pair = Pair::new(client, server::Connection::new(Arc::new(config)));
+    let (mut script, mut echo) = (Script::new(vec![open_call(Protocol::Grpc)]), Echo::new());
+    let start = pair.now;
+    pair.advance(start + seconds(535), &mut script, &mut echo);
+    assert!(!pair.client.machine.is_draining());
+    pair.advance(start + seconds(665), &mut script, &mut echo);
+    assert!(pair.client.machine.is_draining());
+    pair.advance(start + seconds(700), &mut script, &mut echo);
+    assert_eq!(echo.records[0].ended, [End::Lost]);
+    assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
+}
+
+// A19, §3.3 of RFC 9113: the first bytes must tell the version in time; an idle connection waits for ever.
+#[test]
+fn a_slow_preface_is_timed_out_from_its_first_byte() {
+    let mut pump = antiphon::Pump::new(server::Connection::new(Arc::default()));
+    let start = Instant::from_epoch(seconds(100));
+    assert_eq!(pump.timeout(), None);
+    pump.feed(start, b"P");
+    pump.feed(start + seconds(9), b"R");
+    assert_eq!(pump.timeout(), Some(start + seconds(10)));
+    assert_eq!(pump.machine.version(), None);
+    pump.tick(start + seconds(10));
+    assert_eq!(pump.closing(), antiphon::Closing::Closed);
+    // The timer goes on when the version is known: it is one and the same.
+    let mut pump = antiphon::Pump::new(server::Connection::new(Arc::default()));
+    pump.feed(start, b"P");
+    pump.feed(start + seconds(9), b"OST / HTT");
+    assert_eq!(pump.machine.version(), Some(HttpVersion::Http11));
+    assert_eq!(pump.timeout(), Some(start + seconds(10)));
+}

@@ -10,6 +10,9 @@ use antiphon::{
 use bytes::{Bytes, BytesMut};
 
 mod check;
+mod pair;
+
+pub use pair::h1_pair;
 
 use check::{Model, check_requests, check_responses, model_chunks};
 

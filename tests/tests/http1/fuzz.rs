@@ -1,6 +1,6 @@
 //! The bodies of the fuzz targets over seeds and over random data.
 
-use antiphon_tests::fuzz::http1::{h1_chunks, h1_client, h1_cuts, h1_head, h1_server};
+use antiphon_tests::fuzz::http1::{h1_chunks, h1_client, h1_cuts, h1_head, h1_pair, h1_server};
 
 /// A small generator of our own: the same data on every run.
 struct Random(u64);
@@ -31,6 +31,11 @@ fn servers() {
 #[test]
 fn clients() {
     rounds(h1_client, 120, 20_000);
+}
+
+#[test]
+fn pairs() {
+    rounds(h1_pair, 200, 3000);
 }
 
 #[test]

@@ -41,7 +41,6 @@ pub(super) enum Life {
 ///
 /// Memory: a slot for each stream, kept until the application drops the stream; a body buffer that grows with what
 /// is received; nothing for an idle connection but this struct and the header tables.
-#[derive(Debug)]
 pub struct Connection {
     pub(super) role: Role,
     pub(super) limits: Limits,
@@ -178,6 +177,18 @@ impl Connection {
     /// Whether the peer must take some of our answers before it is read on.
     pub(super) fn is_backpressured(&self) -> bool {
         self.life == Life::Open && !self.output_lost && self.control.is_full()
+    }
+}
+
+/// No byte of a peer is printed.
+impl core::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &self.role)
+            .field("life", &self.life)
+            .field("error", &self.error)
+            .field("open_streams", &self.active)
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,7 +46,7 @@ impl Control {
                 && self.updates.is_empty())
     }
 
-    /// Appends acknowledgements and PINGs.
+    /// Appends acknowledgements.
     pub(super) fn put_answers(&mut self, out: &mut BytesMut) {
         for _ in 0..std::mem::take(&mut self.settings_acks) {
             frame::put(out, kind::SETTINGS, flag::ACK, 0, &[]);
@@ -54,6 +54,10 @@ impl Control {
         for pong in self.pongs.drain(..) {
             frame::put(out, kind::PING, flag::ACK, 0, &pong);
         }
+    }
+
+    /// Appends PINGs of ours.
+    pub(super) fn put_pings(&mut self, out: &mut BytesMut) {
         for ping in self.pings.drain(..) {
             frame::put(out, kind::PING, 0, 0, &ping);
         }

@@ -121,7 +121,7 @@ impl Connection {
                     self.kill(
                         index,
                         ReceiveEnd::Unprocessed,
-                        lifecycle::By::Peer,
+                        lifecycle::By::Us,
                         Http2Code::REFUSED_STREAM.0,
                     );
                 }

@@ -90,6 +90,10 @@ impl Connection {
         slot.end.get_or_insert(end);
         slot.credit.peer_ended(index, &mut self.assembly);
         let done = slot.sending.is_over();
+        if slot.sending.is_ending() {
+            slot.progress = self.now;
+            self.timers.watch(self.now + self.limits.stall);
+        }
         self.serve_assembly();
         self.note(index, notice::READABLE);
         if done {
@@ -105,6 +109,7 @@ impl Connection {
             self.closed(index, Closed::Clean);
         } else if self.role == Role::Server {
             // RFC 9113 §8.1: the answer is complete, the rest of the request is not wanted.
+            self.abuse.clean_end();
             self.reset_stream(index, Http2Code::NO_ERROR.0, ReceiveEnd::Local);
         } else if !slot.held {
             self.reset_stream(index, Http2Code::CANCEL.0, ReceiveEnd::Local);

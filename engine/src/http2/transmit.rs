@@ -51,7 +51,9 @@ impl Connection {
         }
         self.control.put_answers(tail);
         self.control.put_resets(tail);
-        if self.life == Life::Open {
+        if self.life != Life::Open {
+            self.control.updates.clear();
+        } else {
             if let Some(raise) = self.receive_window.raise() {
                 frame::put_number(tail, kind::WINDOW_UPDATE, 0, raise);
             }
@@ -68,6 +70,8 @@ impl Connection {
             self.control.updates = updates;
         }
         self.control.put_goaway(tail);
+        // After the announcement of a drain: the answer shows that the peer has seen it.
+        self.control.put_pings(tail);
     }
 
     /// One stream's turn: its head, at most one DATA frame, and its end.

@@ -20,11 +20,9 @@ fn main() -> io::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".to_owned());
     let listener = TcpListener::bind(address)?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
-    for socket in listener.incoming() {
-        // One bad socket never ends the listener.
-        if let Ok(socket) = socket {
-            std::thread::spawn(move || Echo::new(socket).run());
-        }
+    // One bad socket never ends the listener.
+    for socket in listener.incoming().flatten() {
+        std::thread::spawn(move || Echo::new(socket).run());
     }
     Ok(())
 }

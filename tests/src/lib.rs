@@ -2,5 +2,7 @@
 
 pub mod apps;
 pub mod fuzz;
+pub mod h2kit;
+pub mod h2strict;
 pub mod hex;
 pub mod pair;

@@ -118,12 +118,7 @@ impl Connection {
             for index in 0..self.store.len() {
                 let slot = self.store.slot(index);
                 if slot.open && (slot.id == 0 || slot.id > last) {
-                    self.kill(
-                        index,
-                        ReceiveEnd::Unprocessed,
-                        lifecycle::By::Us,
-                        Http2Code::REFUSED_STREAM.0,
-                    );
+                    self.kill(index, ReceiveEnd::Unprocessed, lifecycle::By::Us, Http2Code::REFUSED_STREAM.0);
                 }
             }
         }
@@ -172,6 +167,7 @@ impl Connection {
     fn close(&mut self) {
         self.life = if self.output_lost { Life::Closed } else { Life::Closing };
         self.control.updates.clear();
+        self.control.pings.clear();
         self.timers.linger(self.now);
     }
 }

@@ -168,8 +168,8 @@ impl Connection {
             Known::Idle => Err(Fault::protocol("RST_STREAM on an idle stream")),
             Known::Open(index) => self.peer_reset(index, code),
             Known::Closed(Closed::ByUs) => {
-                // It raced ours; a second one would not.
-                self.store.close(header.stream, Closed::ByPeer);
+                // It raced ours. After it nothing may come that would have to be forgiven.
+                self.store.close(header.stream, Closed::Clean);
                 Ok(())
             }
             Known::Closed(_) => self.abuse.glitch(self.now, 1),

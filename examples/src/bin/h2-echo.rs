@@ -113,7 +113,9 @@ impl Echo {
                 Some(_) => self.connection.drop_stream(self.now(), key),
                 None => self.want_more(key),
             },
-            StreamEvent::Stopped(key, _) => self.connection.drop_stream(self.now(), key),
+            StreamEvent::Stopped(key, _) | StreamEvent::Lost(key) => {
+                self.connection.drop_stream(self.now(), key)
+            }
             _ => {}
         }
     }

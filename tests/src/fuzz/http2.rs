@@ -154,7 +154,7 @@ impl Subject {
                     self.calls.push(Call { key, end: None, held: 0, blocked: false });
                 }
                 StreamEvent::Readable(key) => self.readable(key),
-                StreamEvent::Writable(key) | StreamEvent::Stopped(key, _) => {
+                StreamEvent::Writable(key) | StreamEvent::Stopped(key, _) | StreamEvent::Lost(key) => {
                     let call = self.calls.iter_mut().find(|call| call.key == key).expect("a stream of ours");
                     call.blocked = false;
                 }

@@ -1,1 +1,65 @@
-//! Antiphon: service.
+//! The runtime-neutral service layer of Antiphon: what stands between the engine's connections and the code of
+//! handlers and callers. No socket type and no runtime is named here: adapters hand them in.
+//!
+//! ```text
+//!  handlers           callers
+//!  Router, Context    Client, CallOptions
+//!        └── Sender, Receiver ──┘        owned halves, the same at both ends
+//!                  │ Link                one poll function for each wait: a task pends, a thread parks
+//!               Shared                   one machine, one lock; wakers in slots by index
+//!                  │
+//!               driver                   async (feature `async`) or blocking (feature `blocking`)
+//! ```
+//!
+//! # Rules
+//! - Nothing foreign runs under a connection's lock: no I/O, handler, codec, inflating, `Drop` of anybody's data, and
+//!   no waker.
+//! - The handler's return ends the call. Halves that outlive it get errors.
+//! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
+#![forbid(unsafe_code)]
+
+mod call;
+mod client;
+mod codec;
+mod context;
+mod dispatch;
+#[cfg(feature = "async")]
+pub mod driver;
+mod endpoint;
+mod ends;
+pub mod handler;
+mod link;
+mod peer;
+mod receiver;
+mod reply;
+mod router;
+#[cfg(feature = "async")]
+mod runtime;
+mod sender;
+mod shared;
+mod shutdown;
+mod slots;
+mod wait;
+
+pub use antiphon;
+pub use antiphon::rpc::{HttpVersion, Method, Protocol, Shape};
+pub use antiphon::{Code, EndedBy, Instant, Metadata, Misuse, Status};
+pub use bytes::Bytes;
+
+pub use client::{BidiStream, CallOptions, Client, ClientStream, Response};
+pub use codec::{Codec, Codecs, Identity};
+pub use context::Context;
+pub use dispatch::{Begun, BlockingJob, Dispatcher, HandlerTask, Incoming};
+pub use endpoint::{Endpoint, Pulled};
+pub use handler::{Handler, MethodCodecs};
+pub use link::Link;
+pub use peer::Peer;
+pub use receiver::Receiver;
+pub use reply::Answer;
+pub use router::Router;
+#[cfg(feature = "async")]
+pub use runtime::{BoxFuture, Runtime, Timer};
+pub use sender::{Sender, TrySendError};
+pub use shared::{Access, Drive, Rest, Shared};
+pub use shutdown::{Registration, Shutdown};
+pub use wait::{Async, Blocking};

@@ -1,0 +1,123 @@
+//! What the halves and the context of one call share.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use antiphon::rpc::{Coding, HttpVersion, Messages, Protocol};
+use antiphon::server::Request;
+use antiphon::{CallId, Instant, Metadata, Status};
+
+use crate::Link;
+
+/// What the halves and the context of one call share. A server's is used again for later calls of its connection.
+pub(crate) struct Call {
+    pub(crate) link: Arc<dyn Link>,
+    pub(crate) id: CallId,
+    pub(crate) client: bool,
+    /// Exactly one message is received.
+    pub(crate) takes_one: bool,
+    pub(crate) procedure: String,
+    pub(crate) codec: String,
+    pub(crate) protocol: Option<Protocol>,
+    pub(crate) version: HttpVersion,
+    pub(crate) deadline: Option<Instant>,
+    /// A server: the headers of the request.
+    pub(crate) headers: Metadata,
+    /// What compresses the messages that are sent.
+    pub(crate) coding: Option<Arc<dyn Coding>>,
+    /// A server's response headers have left.
+    headers_sent: AtomicBool,
+    outgoing: Mutex<Outgoing>,
+}
+
+/// What a server's handler sets for the response.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    pub(crate) headers: Metadata,
+    pub(crate) trailers: Metadata,
+    pub(crate) finished: bool,
+}
+
+impl Call {
+    pub(crate) fn new(link: Arc<dyn Link>, id: CallId, client: bool) -> Self {
+        Self {
+            link,
+            id,
+            client,
+            takes_one: false,
+            procedure: String::new(),
+            codec: String::new(),
+            protocol: None,
+            version: HttpVersion::Http2,
+            deadline: None,
+            headers: Metadata::new(),
+            coding: None,
+            headers_sent: AtomicBool::new(false),
+            outgoing: Mutex::new(Outgoing::default()),
+        }
+    }
+
+    /// Makes it the next call's, with its memory.
+    pub(crate) fn renew(&mut self, id: CallId) {
+        self.id = id;
+        self.takes_one = false;
+        self.procedure.clear();
+        self.codec.clear();
+        self.deadline = None;
+        self.headers.clear();
+        self.coding = None;
+        *self.headers_sent.get_mut() = false;
+        let outgoing = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
+        outgoing.headers.clear();
+        outgoing.trailers.clear();
+        outgoing.finished = false;
+    }
+
+    /// Notes what a handler may ask of a request.
+    pub(crate) fn describe(&mut self, request: &Request<'_>) {
+        self.procedure.push_str(request.path());
+        self.codec.push_str(request.codec());
+        self.protocol = request.protocol();
+        self.version = request.version();
+        self.deadline = request.deadline();
+        self.headers.extend_from(request.metadata());
+    }
+
+    /// What is set for the response. Never lock it while the connection is locked; the other way round is how it is
+    /// done.
+    pub(crate) fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn headers_sent(&self) -> bool {
+        self.headers_sent.load(Ordering::Acquire)
+    }
+
+    /// A server: sends the response headers unless they have been sent.
+    pub(crate) fn send_headers(&self) {
+        if self.client || self.headers_sent() {
+            return;
+        }
+        let outgoing = self.outgoing();
+        if !self.headers_sent() && !outgoing.finished {
+            // Refused only when the call is gone, which whoever sends or receives learns anyway.
+            let _ = self.link.send_headers(self.id, &outgoing.headers);
+            self.headers_sent.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.client {
+            self.link.drop_call(self.id);
+        }
+    }
+}
+
+/// What has been taken from the connection and not yet by the application.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    pub(crate) run: Option<Messages>,
+    pub(crate) end: Option<Result<(), Status>>,
+}

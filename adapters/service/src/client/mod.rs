@@ -1,0 +1,378 @@
+//! The client's end of a connection.
+
+use core::future::poll_fn;
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use antiphon::rpc::{ClientRequest, Method, Protocol, Shape};
+use antiphon::{EndedBy, Metadata, Status};
+use bytes::Bytes;
+
+use crate::call::{Call, Inbox};
+use crate::handler::MethodCodecs;
+use crate::link::Starting;
+use crate::slots::Ticket;
+use crate::wait::block_on;
+use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
+
+mod options;
+mod streams;
+
+pub use options::CallOptions;
+pub use streams::{BidiStream, ClientStream};
+
+/// The client's end of a connection. Cheap to clone; many callers share it, and each waits for a slot when the peer
+/// takes no more calls at once. When the last clone is dropped, the connection finishes its calls and closes.
+///
+/// `W` says how it waits: [`Async`] or [`Blocking`].
+pub struct Client<W = Async> {
+    connection: Arc<Connection>,
+    defaults: Arc<CallOptions>,
+    _wait: PhantomData<fn() -> W>,
+}
+
+struct Connection {
+    link: Arc<dyn Link>,
+    scheme: Box<str>,
+    authority: Box<str>,
+    raw: MethodCodecs<Bytes, Bytes>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.link.drain();
+    }
+}
+
+/// A response to a call of one message, with what came beside it. It derefs to the message.
+#[derive(Clone, Debug, Default)]
+pub struct Response<T> {
+    /// The headers.
+    pub headers: Metadata,
+    /// The message.
+    pub message: T,
+    /// The trailers.
+    pub trailers: Metadata,
+}
+
+impl<T> Deref for Response<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.message
+    }
+}
+
+impl<T> DerefMut for Response<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+}
+
+impl<T> Response<T> {
+    /// The message alone.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+}
+
+impl<W> Clone for Client<W> {
+    fn clone(&self) -> Self {
+        Self {
+            connection: Arc::clone(&self.connection),
+            defaults: Arc::clone(&self.defaults),
+            _wait: PhantomData,
+        }
+    }
+}
+
+impl<W> core::fmt::Debug for Client<W> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Client").field("peer", self.peer()).finish_non_exhaustive()
+    }
+}
+
+impl<W> Client<W> {
+    /// A client on a connection that a driver moves. `scheme` is `http` or `https`; `authority` is the host and port
+    /// that requests name.
+    pub fn new(link: Arc<dyn Link>, scheme: &str, authority: &str) -> Self {
+        let connection = Connection {
+            link,
+            scheme: scheme.into(),
+            authority: authority.into(),
+            raw: MethodCodecs::raw(),
+        };
+        Self { connection: Arc::new(connection), defaults: Arc::default(), _wait: PhantomData }
+    }
+
+    /// A view of this client whose calls have these options unless they say otherwise: [`CallOptions`], a
+    /// [`Duration`](core::time::Duration), or a handler's [`&Context`](crate::Context) for the time that it has left.
+    #[must_use]
+    pub fn with(&self, options: impl Into<CallOptions>) -> Self {
+        let defaults = options.into().over(&self.defaults);
+        Self { defaults: Arc::new(defaults), ..self.clone() }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        self.connection.link.peer()
+    }
+
+    /// Begins a graceful end of the connection: no new calls; open ones finish.
+    pub fn drain(&self) {
+        self.connection.link.drain();
+    }
+
+    /// Ends the connection and all its calls at once.
+    pub fn abort(&self) {
+        self.connection.link.abort();
+    }
+
+    /// The same client, waiting the other way.
+    pub(crate) fn link(&self) -> &Arc<dyn Link> {
+        &self.connection.link
+    }
+
+    /// Starts a call, waiting for a slot. The halves are there before the response headers are.
+    async fn open<I, O, V>(
+        &self,
+        path: &str,
+        method: Method,
+        codecs: &MethodCodecs<I, O>,
+        options: CallOptions,
+    ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
+        let options = options.over(&self.defaults);
+        let link = &self.connection.link;
+        let now = link.now();
+        let codec = options.codec.as_deref().unwrap_or("proto");
+        let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
+        let timeout = options.timeout.map(|timeout| now + timeout);
+        let deadline = match (timeout, options.deadline) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        let protocol = options.protocol.unwrap_or(Protocol::Connect);
+        let mut request = ClientRequest::new(protocol, codec, method, path);
+        request.scheme = self.connection.scheme.clone().into();
+        request.authority = self.connection.authority.clone().into();
+        request.deadline = deadline;
+        request.coding = options.coding.flatten();
+        request.use_get = options.use_get.unwrap_or(false);
+        request.metadata = options.metadata;
+        let mut call = Call::new(Arc::clone(link), antiphon::CallId { index: 0, generation: 0 }, false);
+        call.procedure.push_str(path);
+        call.codec.push_str(codec);
+        call.protocol = Some(protocol);
+        call.deadline = deadline;
+        call.takes_one = !method.shape.returns_stream();
+        let started = Start { link, request: Some(request), deadline, ticket: Ticket::default() }.await_start().await?;
+        call.id = started.call;
+        call.client = true;
+        call.coding = started.coding;
+        let call = Arc::new(call);
+        let receiver = Receiver::new(Arc::clone(&call), decode, Inbox::default());
+        Ok((Sender::new(call, encode), receiver))
+    }
+
+    async fn start_with_message<I, O, V>(
+        &self,
+        path: &str,
+        method: Method,
+        codecs: &MethodCodecs<I, O>,
+        message: &I,
+        options: CallOptions,
+    ) -> Result<Receiver<O, V>, Status> {
+        let (mut sender, receiver) = self.open::<I, O, V>(path, method, codecs, options).await?;
+        match poll_fn(|context| sender.poll_send(message, true, context)).await {
+            // The call has an outcome already, or will have: it is the better answer.
+            Err(status) if status.ended() != EndedBy::Locally => {}
+            Err(status) => return Err(status),
+            Ok(()) => {}
+        }
+        sender.close_send();
+        Ok(receiver)
+    }
+
+    async fn call_one<I, O>(
+        &self,
+        path: &str,
+        method: Method,
+        codecs: &MethodCodecs<I, O>,
+        message: &I,
+        options: CallOptions,
+    ) -> Result<Response<O>, Status> {
+        let mut receiver: Receiver<O, W> =
+            self.start_with_message(path, method, codecs, message, options).await?;
+        streams::receive_one(&mut receiver).await
+    }
+}
+
+/// Waits for a slot; a place in the queue that is given up goes to the next.
+struct Start<'a> {
+    link: &'a Arc<dyn Link>,
+    request: Option<ClientRequest>,
+    deadline: Option<antiphon::Instant>,
+    ticket: Ticket,
+}
+
+impl Start<'_> {
+    async fn await_start(mut self) -> Result<crate::link::Started, Status> {
+        poll_fn(|context| {
+            let this = &mut self;
+            let mut starting =
+                Starting { request: &mut this.request, deadline: this.deadline, ticket: &mut this.ticket };
+            this.link.poll_start(&mut starting, context)
+        })
+        .await
+    }
+}
+
+impl Drop for Start<'_> {
+    fn drop(&mut self) {
+        if self.ticket != Ticket::default() {
+            self.link.leave_queue(self.ticket);
+        }
+    }
+}
+
+/// Methods of every shape, with codecs and raw.
+macro_rules! calls {
+    ($wait:ident, [$($async:tt)?], |$client:ident, $future:ident| $run:expr) => {
+        impl Client<$wait> {
+            /// Calls a method of one message in and one out, with codecs.
+            ///
+            /// # Errors
+            /// How the call ended.
+            pub $($async)? fn unary_with<I, O>(
+                &self,
+                path: &str,
+                method: Method,
+                codecs: &MethodCodecs<I, O>,
+                message: I,
+                options: CallOptions,
+            ) -> Result<Response<O>, Status> {
+                let $client = self;
+                let $future = self.call_one(path, method, codecs, &message, options);
+                $run
+            }
+
+            /// Calls a method of one message in and many out, with codecs.
+            ///
+            /// # Errors
+            /// How the call ended, before there was anything to receive.
+            pub $($async)? fn server_stream_with<I, O>(
+                &self,
+                path: &str,
+                codecs: &MethodCodecs<I, O>,
+                message: I,
+                options: CallOptions,
+            ) -> Result<Receiver<O, $wait>, Status> {
+                let $client = self;
+                let method = Method::new(Shape::ServerStream);
+                let $future = self.start_with_message(path, method, codecs, &message, options);
+                $run
+            }
+
+            /// Calls a method of many messages in and one out, with codecs.
+            ///
+            /// # Errors
+            /// When the call could not be started.
+            pub $($async)? fn client_stream_with<I, O>(
+                &self,
+                path: &str,
+                codecs: &MethodCodecs<I, O>,
+                options: CallOptions,
+            ) -> Result<ClientStream<I, O, $wait>, Status> {
+                let $client = self;
+                let $future = self.open(path, Method::new(Shape::ClientStream), codecs, options);
+                let (sender, receiver) = $run?;
+                Ok(ClientStream::new(sender, receiver))
+            }
+
+            /// Calls a method of many messages in and many out, with codecs.
+            ///
+            /// # Errors
+            /// When the call could not be started.
+            pub $($async)? fn bidi_with<I, O>(
+                &self,
+                path: &str,
+                codecs: &MethodCodecs<I, O>,
+                options: CallOptions,
+            ) -> Result<BidiStream<I, O, $wait>, Status> {
+                let $client = self;
+                let $future = self.open(path, Method::new(Shape::Bidi), codecs, options);
+                let (sender, receiver) = $run?;
+                Ok(BidiStream::new(sender, receiver))
+            }
+
+            /// Calls a method of one message in and one out, raw.
+            ///
+            /// # Errors
+            /// How the call ended.
+            pub $($async)? fn unary(
+                &self,
+                path: &str,
+                message: Bytes,
+                options: CallOptions,
+            ) -> Result<Response<Bytes>, Status> {
+                let mut method = Method::new(Shape::Unary);
+                method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
+                let $client = self;
+                let $future = self.call_one(path, method, &self.connection.raw, &message, options);
+                $run
+            }
+
+            /// Calls a method of one message in and many out, raw.
+            ///
+            /// # Errors
+            /// How the call ended, before there was anything to receive.
+            pub $($async)? fn server_stream(
+                &self,
+                path: &str,
+                message: Bytes,
+                options: CallOptions,
+            ) -> Result<Receiver<Bytes, $wait>, Status> {
+                let $client = self;
+                let method = Method::new(Shape::ServerStream);
+                let $future =
+                    self.start_with_message(path, method, &self.connection.raw, &message, options);
+                $run
+            }
+
+            /// Calls a method of many messages in and one out, raw.
+            ///
+            /// # Errors
+            /// When the call could not be started.
+            pub $($async)? fn client_stream(
+                &self,
+                path: &str,
+                options: CallOptions,
+            ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
+                let $client = self;
+                let method = Method::new(Shape::ClientStream);
+                let $future = self.open(path, method, &self.connection.raw, options);
+                let (sender, receiver) = $run?;
+                Ok(ClientStream::new(sender, receiver))
+            }
+
+            /// Calls a method of many messages in and many out, raw.
+            ///
+            /// # Errors
+            /// When the call could not be started.
+            pub $($async)? fn bidi(
+                &self,
+                path: &str,
+                options: CallOptions,
+            ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
+                let $client = self;
+                let $future = self.open(path, Method::new(Shape::Bidi), &self.connection.raw, options);
+                let (sender, receiver) = $run?;
+                Ok(BidiStream::new(sender, receiver))
+            }
+        }
+    };
+}
+
+calls!(Async, [async], |_client, future| future.await);
+calls!(Blocking, [], |client, future| block_on(client.link(), None, future));

@@ -1,0 +1,182 @@
+//! A client's calls of more than one message.
+
+use core::future::poll_fn;
+use std::sync::Arc;
+
+use antiphon::{Metadata, Status};
+
+use super::Response;
+use crate::sender::TrySendError;
+use crate::wait::block_on;
+use crate::{Async, Blocking, Receiver, Sender};
+
+/// A call of many messages in and one out, at a client. Dropped before its answer, it is cancelled.
+#[derive(Debug)]
+pub struct ClientStream<I, O, W = Async> {
+    sender: Sender<I, W>,
+    receiver: Receiver<O, W>,
+}
+
+/// A call of many messages in and many out, at a client. It is there before the response headers are. Dropped before
+/// its end, it is cancelled.
+#[derive(Debug)]
+pub struct BidiStream<I, O, W = Async> {
+    sender: Sender<I, W>,
+    receiver: Receiver<O, W>,
+}
+
+pub(super) async fn receive_one<O, W>(receiver: &mut Receiver<O, W>) -> Result<Response<O>, Status> {
+    let mut first = None;
+    let message = poll_fn(|context| receiver.poll_one(&mut first, context)).await?;
+    // The headers came before the message.
+    poll_fn(|context| receiver.poll_headers(context)).await?;
+    Ok(Response { headers: receiver.taken_headers(), message, trailers: receiver.trailers() })
+}
+
+impl<I, O, W> ClientStream<I, O, W> {
+    pub(super) fn new(sender: Sender<I, W>, receiver: Receiver<O, W>) -> Self {
+        Self { sender, receiver }
+    }
+
+    /// Sends now or not at all: without room, the message comes back.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`], and what `send` returns.
+    pub fn try_send(&mut self, message: I) -> Result<(), TrySendError<I>> {
+        self.sender.try_send(message)
+    }
+
+    /// The two halves.
+    pub fn split(self) -> (Sender<I, W>, Receiver<O, W>) {
+        (self.sender, self.receiver)
+    }
+
+    /// Gives the call up.
+    pub fn cancel(self) {}
+
+    async fn close_and_receive(mut self) -> Result<Response<O>, Status> {
+        self.sender.close_send();
+        receive_one(&mut self.receiver).await
+    }
+}
+
+impl<I, O, W> BidiStream<I, O, W> {
+    pub(super) fn new(sender: Sender<I, W>, receiver: Receiver<O, W>) -> Self {
+        Self { sender, receiver }
+    }
+
+    /// Sends now or not at all: without room, the message comes back.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`], and what `send` returns.
+    pub fn try_send(&mut self, message: I) -> Result<(), TrySendError<I>> {
+        self.sender.try_send(message)
+    }
+
+    /// Half-closes: no more messages follow; receiving goes on.
+    pub fn close_send(&mut self) {
+        self.sender.close_send();
+    }
+
+    /// The trailers of the response, once `recv` has returned the end, good or bad.
+    pub fn trailers(&self) -> Metadata {
+        self.receiver.trailers()
+    }
+
+    /// The two halves, for two tasks or threads.
+    pub fn split(self) -> (Sender<I, W>, Receiver<O, W>) {
+        (self.sender, self.receiver)
+    }
+
+    /// Gives the call up.
+    pub fn cancel(self) {}
+}
+
+impl<I, O> ClientStream<I, O, Async> {
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send(&mut self, message: I) -> Result<(), Status> {
+        self.sender.send(message).await
+    }
+
+    /// Half-closes and waits for the answer. After an early answer it is there already.
+    ///
+    /// # Errors
+    /// How the call ended.
+    pub async fn close_and_recv(self) -> Result<Response<O>, Status> {
+        self.close_and_receive().await
+    }
+}
+
+impl<I, O> ClientStream<I, O, Blocking> {
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub fn send(&mut self, message: I) -> Result<(), Status> {
+        self.sender.send(message)
+    }
+
+    /// Half-closes and waits for the answer. After an early answer it is there already.
+    ///
+    /// # Errors
+    /// How the call ended.
+    pub fn close_and_recv(self) -> Result<Response<O>, Status> {
+        let call = Arc::clone(self.receiver.call());
+        block_on(&call.link, call.deadline, self.close_and_receive())
+    }
+}
+
+impl<I, O> BidiStream<I, O, Async> {
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub async fn send(&mut self, message: I) -> Result<(), Status> {
+        self.sender.send(message).await
+    }
+
+    /// The next message. `None` is a clean end, and nothing else is.
+    ///
+    /// # Errors
+    /// How the call ended.
+    pub async fn recv(&mut self) -> Result<Option<O>, Status> {
+        self.receiver.recv().await
+    }
+
+    /// The response headers, when they have come.
+    ///
+    /// # Errors
+    /// How the call ended, if there will be none.
+    pub async fn headers(&mut self) -> Result<&Metadata, Status> {
+        self.receiver.headers().await
+    }
+}
+
+impl<I, O> BidiStream<I, O, Blocking> {
+    /// Sends a message; see [`Sender::send`].
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub fn send(&mut self, message: I) -> Result<(), Status> {
+        self.sender.send(message)
+    }
+
+    /// The next message. `None` is a clean end, and nothing else is.
+    ///
+    /// # Errors
+    /// How the call ended.
+    pub fn recv(&mut self) -> Result<Option<O>, Status> {
+        self.receiver.recv()
+    }
+
+    /// The response headers, when they have come.
+    ///
+    /// # Errors
+    /// How the call ended, if there will be none.
+    pub fn headers(&mut self) -> Result<&Metadata, Status> {
+        self.receiver.headers()
+    }
+}

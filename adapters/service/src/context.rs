@@ -1,0 +1,135 @@
+//! What a handler knows of its call beside the messages.
+
+use core::fmt;
+use core::future::poll_fn;
+use core::task;
+use core::time::Duration;
+use std::sync::Arc;
+
+use antiphon::rpc::{HttpVersion, Protocol};
+use antiphon::{IntoValue, End, EndedBy, Instant, Metadata, Misuse, Status};
+
+use crate::Peer;
+use crate::call::Call;
+use crate::link::end_status;
+
+/// A server's view of one call beside its messages: what came with the request, and what goes with the response.
+///
+/// Cheap to clone, and free to go anywhere. [`headers`](Context::headers) are those received; what is
+/// [set](Context::set_header) is sent. A context that outlives its call keeps what was received and can set nothing.
+#[derive(Clone)]
+pub struct Context {
+    call: Arc<Call>,
+}
+
+impl Context {
+    pub(crate) fn new(call: Arc<Call>) -> Self {
+        Self { call }
+    }
+
+    /// The headers of the request, without the protocol's own.
+    pub fn headers(&self) -> &Metadata {
+        &self.call.headers
+    }
+
+    /// Adds a header to the response. A name that ends in `-bin` takes bytes.
+    ///
+    /// # Errors
+    /// `internal` when the headers have been sent or the handler has returned, or for a name or value that may not be
+    /// sent.
+    pub fn set_header(&self, name: &str, value: impl IntoValue) -> Result<(), Status> {
+        let mut outgoing = self.call.outgoing();
+        if outgoing.finished || self.call.headers_sent() {
+            return Err(fault(Misuse::HeadersSent));
+        }
+        outgoing.headers.append(name, value).map_err(fault)
+    }
+
+    /// Sends the response headers now and not with the first message. It never waits, and does nothing the second
+    /// time.
+    pub fn send_headers(&self) {
+        self.call.send_headers();
+    }
+
+    /// Adds a trailer to the response, until the handler returns. It is sent after a good end and beside an error.
+    ///
+    /// # Errors
+    /// `internal` when the handler has returned, or for a name or value that may not be sent.
+    pub fn set_trailer(&self, name: &str, value: impl IntoValue) -> Result<(), Status> {
+        let mut outgoing = self.call.outgoing();
+        if outgoing.finished {
+            return Err(fault(Misuse::AlreadyClosed));
+        }
+        outgoing.trailers.append(name, value).map_err(fault)
+    }
+
+    /// When the call's time is up, on the connection's own clock.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.call.deadline
+    }
+
+    /// How long the call may still take; zero when its time is up. `None` without a deadline.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.call.deadline.map(|deadline| deadline.duration_since(self.call.link.now()))
+    }
+
+    /// The path of the call, such as `/package.Service/Method`.
+    pub fn procedure(&self) -> &str {
+        &self.call.procedure
+    }
+
+    /// The protocol that the client speaks.
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.call.protocol
+    }
+
+    /// The version of HTTP below it.
+    pub fn http_version(&self) -> HttpVersion {
+        self.call.version
+    }
+
+    /// The name of the codec, such as `proto` or `json`.
+    pub fn codec(&self) -> &str {
+        &self.call.codec
+    }
+
+    /// Who is at the other end of the connection.
+    pub fn peer(&self) -> &Peer {
+        self.call.link.peer()
+    }
+
+    /// Waits until the call has ended for whatever reason but its handler's return: the peer cancelled, the deadline
+    /// passed, or the connection was lost. An async handler is dropped then, so this is for work that was detached
+    /// from it.
+    pub async fn cancelled(&self) -> EndedBy {
+        let end = poll_fn(|context: &mut task::Context<'_>| {
+            self.call.link.poll_watch(self.call.id, context)
+        });
+        end_status(end.await).ended()
+    }
+
+    /// Whether the call has ended: nobody waits for the answer any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.ended().is_some()
+    }
+
+    /// How the call ended, unless its handler still works for somebody.
+    fn ended(&self) -> Option<End> {
+        self.call.link.ended(self.call.id)
+    }
+}
+
+fn fault(misuse: Misuse) -> Status {
+    Status::internal(misuse.to_string()).with_source(misuse)
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("procedure", &self.call.procedure)
+            .field("protocol", &self.call.protocol)
+            .field("codec", &self.call.codec)
+            .field("peer", self.call.link.peer())
+            .finish_non_exhaustive()
+    }
+}

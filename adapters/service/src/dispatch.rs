@@ -1,0 +1,397 @@
+//! From a request to its handler and back: what both kinds of driver do with a server's calls.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{self, Poll, Waker};
+use std::sync::Arc;
+
+use antiphon::{CallId, Event, Machine, Status};
+
+use crate::call::{Call, Inbox};
+use crate::handler::{Kept, Run, blocking, guarded};
+use crate::link::FinalAnswer;
+use crate::reply::{Answer, Reply};
+use crate::wait::block_on;
+use crate::{Access, Endpoint, Link, Pulled, Router};
+
+/// Spare boxes and buffers that a connection keeps.
+const SPARE: usize = 32;
+
+/// A request on its way to its handler.
+pub struct Incoming {
+    call: Arc<Call>,
+    entry: usize,
+    inbox: Inbox,
+}
+
+/// What became of a handler that was begun.
+pub enum Begun {
+    /// It is done. [Submit](Dispatcher::submit) its answer under the lock, with those of the same batch.
+    Done(Answer),
+    /// It is pending, or is not to be polled here: spawn it.
+    Task(HandlerTask),
+    /// It blocks: run it on a worker.
+    Blocking(BlockingJob),
+}
+
+/// Takes the calls of a connection to their handlers. Each connection has its own, and no lock.
+///
+/// # How a driver uses it
+/// ```text
+///  lock    accept(link, access, limit, &mut batch)
+///  unlock  for each of the batch: begin(incoming)   Done | Task | Blocking
+///  lock    submit(access, &mut answers)
+///  unlock  tidy(answers)
+/// ```
+pub struct Dispatcher {
+    router: Router,
+    /// By entry of the router.
+    kept: Vec<Vec<Box<dyn Kept>>>,
+    calls: Vec<Arc<Call>>,
+    scratch: Vec<Vec<u8>>,
+    /// By index of the call: requests that are not complete yet.
+    gathering: Vec<Option<Incoming>>,
+    /// To be dropped outside the lock.
+    trash: Vec<Incoming>,
+    /// It has accepted calls: it belongs to one connection, and may keep what is that connection's.
+    accepts: bool,
+}
+
+impl Dispatcher {
+    /// For one connection, or for a worker that only [begins](Dispatcher::begin) handlers.
+    pub fn new(router: Router) -> Self {
+        Self {
+            router,
+            kept: Vec::new(),
+            calls: Vec::new(),
+            scratch: Vec::new(),
+            gathering: Vec::new(),
+            trash: Vec::new(),
+            accepts: false,
+        }
+    }
+
+    /// Under the lock: routes new calls, and appends to `batch` at most `limit` that are ready for their handlers.
+    /// Returns whether there are more. A handler that takes one message is ready when the request is complete.
+    pub fn accept<M, E>(
+        &mut self,
+        link: &Arc<dyn Link>,
+        access: &mut Access<'_, M, E>,
+        limit: usize,
+        batch: &mut Vec<Incoming>,
+    ) -> bool
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        self.accepts = true;
+        access.settle();
+        for _ in 0..limit {
+            let Some(call) = access.next_ready() else { return false };
+            let Some(incoming) = self.take_gathering(call).or_else(|| self.open(link, access, call)) else {
+                continue;
+            };
+            if let Some(incoming) = self.gather(access, incoming) {
+                batch.push(incoming);
+            }
+            access.settle();
+        }
+        true
+    }
+
+    fn take_gathering(&mut self, call: CallId) -> Option<Incoming> {
+        let place = self.gathering.get_mut(call.index as usize)?;
+        match place.take() {
+            Some(incoming) if incoming.call.id == call => Some(incoming),
+            Some(stale) => {
+                self.trash.push(stale);
+                None
+            }
+            None => None,
+        }
+    }
+
+    /// Routes a new call and notes what its handler may ask.
+    fn open<M, E>(
+        &mut self,
+        link: &Arc<dyn Link>,
+        access: &mut Access<'_, M, E>,
+        id: CallId,
+    ) -> Option<Incoming>
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        let now = access.now();
+        let mut shared = self.calls.pop().unwrap_or_else(|| Arc::new(Call::new(Arc::clone(link), id, false)));
+        let Some(call) = Arc::get_mut(&mut shared) else {
+            // Only calls that nobody else holds are kept.
+            return None;
+        };
+        call.renew(id);
+        let endpoint = access.endpoint();
+        let found = match endpoint.request(id) {
+            Some(request) => {
+                call.describe(&request);
+                self.router.find(request.path())
+            }
+            None => None,
+        };
+        let method = found.map(|at| self.router.entry(at).method);
+        let open = endpoint.route(now, id, method.as_ref());
+        let Some((entry, true)) = found.map(|at| (at, open)) else {
+            access.drop_call(id);
+            self.keep_call(shared);
+            return None;
+        };
+        call.coding = endpoint.encoding(id);
+        call.takes_one = self.router.entry(entry).gathers();
+        Some(Incoming { call: shared, entry, inbox: Inbox::default() })
+    }
+
+    /// Pulls the request of a handler that takes one message; gives it back when it is complete, or has to be.
+    fn gather<M, E>(&mut self, access: &mut Access<'_, M, E>, mut incoming: Incoming) -> Option<Incoming>
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        let id = incoming.call.id;
+        if access.has_ended(id) {
+            access.drop_call(id);
+            self.trash.push(incoming);
+            return None;
+        }
+        if !incoming.call.takes_one {
+            return Some(incoming);
+        }
+        let now = access.now();
+        while incoming.inbox.end.is_none() {
+            match access.endpoint().read(now, id) {
+                Pulled::End(end) => incoming.inbox.end = Some(end),
+                Pulled::Messages(run) if incoming.inbox.run.is_none() => incoming.inbox.run = Some(run),
+                Pulled::Messages(_) => incoming.inbox.end = Some(Err(crate::link::more_than_one())),
+                Pulled::Pending => {
+                    if let Some(slot) = access.slot(id) {
+                        slot.gathering = true;
+                    }
+                    let index = id.index as usize;
+                    if self.gathering.len() <= index {
+                        self.gathering.resize_with(index + 1, || None);
+                    }
+                    self.gathering[index] = Some(incoming);
+                    return None;
+                }
+            }
+        }
+        Some(incoming)
+    }
+
+    /// Outside the lock: calls the handler, and polls an inline one once.
+    pub fn begin(&mut self, incoming: Incoming) -> Begun {
+        let Incoming { call, entry, inbox } = incoming;
+        let handler = &self.router.entry(entry).handler;
+        let mut scratch = self.scratch.pop().unwrap_or_default();
+        let make = match &handler.run {
+            Run::Blocking(run) => {
+                let run = Arc::clone(run);
+                return Begun::Blocking(BlockingJob(Some(Job { call, inbox, run, scratch })));
+            }
+            Run::Async(make) => make,
+        };
+        if self.kept.len() <= entry {
+            self.kept.resize_with(entry + 1, Vec::new);
+        }
+        let mut kept = self.kept[entry].pop().unwrap_or_else(|| make());
+        if !handler.inline {
+            return Begun::Task(HandlerTask { call: Some(call), inbox: Some(inbox), kept: Some(kept), scratch });
+        }
+        // A handler that stays pending is polled again by its task at once, so nothing waits for this waker.
+        let mut context = task::Context::from_waker(Waker::noop());
+        let polled = guarded(|| {
+            kept.fill(&call, inbox)?;
+            Ok(match kept.poll(&call, &mut scratch, &mut context) {
+                Poll::Ready(result) => Some(result?),
+                Poll::Pending => None,
+            })
+        });
+        match polled {
+            Ok(Some(reply)) => {
+                let spare = &mut self.kept[entry];
+                if spare.len() < SPARE {
+                    spare.push(kept);
+                }
+                Begun::Done(Answer::new(call, Ok(reply), scratch))
+            }
+            Ok(None) => Begun::Task(HandlerTask { call: Some(call), inbox: None, kept: Some(kept), scratch }),
+            Err(status) => {
+                discard(kept);
+                Begun::Done(Answer::new(call, Err(status), scratch))
+            }
+        }
+    }
+
+    /// Under the lock: sends the answers of a batch. [Tidy](Dispatcher::tidy) them afterwards, outside.
+    pub fn submit<M, E>(&self, access: &mut Access<'_, M, E>, answers: &[Answer])
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        for answer in answers {
+            answer.submit(access);
+        }
+    }
+
+    /// Outside the lock: keeps what can be used again of answers that have been submitted, and drops the rest.
+    pub fn tidy(&mut self, answers: &mut Vec<Answer>) {
+        self.trash.clear();
+        for answer in answers.drain(..) {
+            if self.scratch.len() < SPARE && answer.scratch.capacity() > 0 {
+                self.scratch.push(answer.scratch);
+            }
+            self.keep_call(answer.call);
+        }
+    }
+
+    fn keep_call(&mut self, mut call: Arc<Call>) {
+        if self.accepts && self.calls.len() < SPARE && Arc::get_mut(&mut call).is_some() {
+            self.calls.push(call);
+        }
+    }
+}
+
+impl core::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Dispatcher").field("router", &self.router).finish_non_exhaustive()
+    }
+}
+
+/// Drops a handler that did not end by itself: its `Drop` may panic as well.
+fn discard(kept: Box<dyn Kept>) {
+    let _ = guarded(|| {
+        drop(kept);
+        Ok(())
+    });
+}
+
+/// An async handler as a task of its own. It is ready when the call has ended, and has sent the answer itself. A
+/// cancel or the deadline drops the handler.
+pub struct HandlerTask {
+    call: Option<Arc<Call>>,
+    /// The request, if the handler has not been called yet.
+    inbox: Option<Inbox>,
+    kept: Option<Box<dyn Kept>>,
+    scratch: Vec<u8>,
+}
+
+impl HandlerTask {
+    /// Runs the handler in this thread: for a server without an async runtime. The handler must be one that needs
+    /// none.
+    pub fn run_blocking(self) {
+        let Some(call) = self.call.clone() else { return };
+        let deadline = call.deadline;
+        block_on(&call.link, deadline, self);
+    }
+
+    fn poll_handler(&mut self, context: &mut task::Context<'_>) -> Poll<Result<Reply, Status>> {
+        let (Some(call), Some(kept)) = (&self.call, &mut self.kept) else {
+            return Poll::Ready(Err(Status::internal("the handler was polled after its end")));
+        };
+        let inbox = self.inbox.take();
+        let scratch = &mut self.scratch;
+        let polled = guarded(|| {
+            if let Some(inbox) = inbox {
+                kept.fill(call, inbox)?;
+            }
+            match kept.poll(call, scratch, context) {
+                Poll::Ready(result) => result.map(Some),
+                Poll::Pending => Ok(None),
+            }
+        });
+        match polled {
+            Ok(None) => Poll::Pending,
+            Ok(Some(reply)) => Poll::Ready(Ok(reply)),
+            Err(status) => Poll::Ready(Err(status)),
+        }
+    }
+}
+
+impl Future for HandlerTask {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        let Some(call) = &task.call else { return Poll::Ready(()) };
+        if call.link.poll_ended(call.id, context).is_ready() {
+            task.abandon();
+            return Poll::Ready(());
+        }
+        let result = task::ready!(task.poll_handler(context));
+        task.kept.take().into_iter().for_each(discard);
+        if let Some(call) = task.call.take() {
+            let answer = Answer::new(Arc::clone(&call), result, core::mem::take(&mut task.scratch));
+            call.link.finish(&FinalAnswer(&answer));
+        }
+        Poll::Ready(())
+    }
+}
+
+impl HandlerTask {
+    fn abandon(&mut self) {
+        self.kept.take().into_iter().for_each(discard);
+        self.inbox = None;
+        if let Some(call) = self.call.take() {
+            call.link.drop_call(call.id);
+        }
+    }
+}
+
+/// A task that its runtime drops ends its call.
+impl Drop for HandlerTask {
+    fn drop(&mut self) {
+        self.kept.take().into_iter().for_each(discard);
+        if let Some(call) = self.call.take() {
+            let status = Status::unavailable("the server dropped the handler");
+            let answer = Answer::new(Arc::clone(&call), Err(status), Vec::new());
+            call.link.finish(&FinalAnswer(&answer));
+        }
+    }
+}
+
+/// A blocking handler, to be run on a worker.
+pub struct BlockingJob(Option<Job>);
+
+struct Job {
+    call: Arc<Call>,
+    inbox: Inbox,
+    run: Arc<dyn blocking::Erased>,
+    scratch: Vec<u8>,
+}
+
+impl BlockingJob {
+    /// Runs the handler in this thread and sends the answer.
+    pub fn run(mut self) {
+        let Some(Job { call, inbox, run, mut scratch }) = self.0.take() else { return };
+        let result = guarded(|| run.run(&call, inbox, &mut scratch));
+        let answer = Answer::new(Arc::clone(&call), result, scratch);
+        call.link.finish(&FinalAnswer(&answer));
+    }
+
+    /// Ends the call without running the handler: there is no worker for it.
+    pub fn refuse(mut self, status: Status) {
+        self.end(status);
+    }
+
+    fn end(&mut self, status: Status) {
+        if let Some(Job { call, scratch, .. }) = self.0.take() {
+            let answer = Answer::new(Arc::clone(&call), Err(status), scratch);
+            call.link.finish(&FinalAnswer(&answer));
+        }
+    }
+}
+
+/// A job that is dropped and not run ends its call.
+impl Drop for BlockingJob {
+    fn drop(&mut self) {
+        self.end(Status::unavailable("the server dropped the handler"));
+    }
+}

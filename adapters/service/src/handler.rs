@@ -1,0 +1,286 @@
+//! Handlers: a function for each shape of call, made alike once, when it is registered.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{self, Poll};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use antiphon::Status;
+use antiphon::rpc::Shape;
+use bytes::Bytes;
+
+use crate::call::{Call, Inbox};
+use crate::reply::{Reply, pack};
+use crate::{Codecs, Context, Receiver, Sender};
+
+pub mod blocking;
+
+/// A method's code, of either kind: made by [`unary`], [`server_stream`], [`client_stream`] and [`bidi`] here, and by
+/// their namesakes in [`blocking`].
+///
+/// The handler's return ends the call. A panic ends its call `unknown`, and nothing else.
+#[derive(Clone)]
+pub struct Handler {
+    pub(crate) run: Run,
+    pub(crate) shape: Shape,
+    pub(crate) inline: bool,
+}
+
+#[derive(Clone)]
+pub(crate) enum Run {
+    Async(Arc<dyn Fn() -> Box<dyn Kept> + Send + Sync>),
+    Blocking(Arc<dyn blocking::Erased>),
+}
+
+impl Handler {
+    /// Never polled where its request was read: each call gets a task of its own at once. For handlers that compute
+    /// for long before their first await, which would stall the other calls of their connection.
+    #[must_use]
+    pub fn offload(mut self) -> Self {
+        self.inline = false;
+        self
+    }
+
+    /// Polled once where its request was read, and only a pending one gets a task: what async handlers do unless told
+    /// otherwise. A blocking handler always runs on a worker.
+    #[must_use]
+    pub fn inline(mut self) -> Self {
+        self.inline = true;
+        self
+    }
+
+    /// The shape of calls that it serves.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn from_future<A: Method>(shape: Shape, method: A) -> Self {
+        let method = Arc::new(method);
+        let make = move || -> Box<dyn Kept> {
+            Box::new(KeptFuture { method: Arc::clone(&method), future: Box::pin(None) })
+        };
+        Self { run: Run::Async(Arc::new(make)), shape, inline: true }
+    }
+}
+
+impl core::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let kind = match self.run {
+            Run::Async(_) => "async",
+            Run::Blocking(_) => "blocking",
+        };
+        f.debug_struct("Handler").field("shape", &self.shape).field("kind", &kind).finish_non_exhaustive()
+    }
+}
+
+/// The codecs of a method's request and response messages.
+#[derive(Clone, Debug)]
+pub struct MethodCodecs<I, O> {
+    /// Of what is received.
+    pub request: Codecs<I>,
+    /// Of what is sent.
+    pub response: Codecs<O>,
+}
+
+impl MethodCodecs<Bytes, Bytes> {
+    /// Raw bytes both ways.
+    pub fn raw() -> Self {
+        Self { request: Codecs::raw(), response: Codecs::raw() }
+    }
+}
+
+impl<I, O> MethodCodecs<I, O> {
+    pub(crate) fn receiver<W>(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Receiver<I, W>, Status> {
+        Ok(Receiver::new(Arc::clone(call), self.request.get(&call.codec)?, inbox))
+    }
+
+    pub(crate) fn sender<W>(&self, call: &Arc<Call>) -> Result<Sender<O, W>, Status> {
+        Ok(Sender::new(Arc::clone(call), self.response.get(&call.codec)?))
+    }
+
+    /// The one message of a request, which is complete.
+    pub(crate) fn message(&self, call: &Arc<Call>, inbox: Inbox) -> Result<I, Status> {
+        let mut receiver: Receiver<I> = self.receiver(call, inbox)?;
+        match receiver.poll_one(&mut None, &mut task::Context::from_waker(task::Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(Status::internal("a request was handed over before it was complete")),
+        }
+    }
+
+    pub(crate) fn reply(&self, call: &Call, message: &O, scratch: &mut Vec<u8>) -> Result<Reply, Status> {
+        let codec = self.response.get(&call.codec)?;
+        pack(call, &*codec, message, scratch).map(Reply::Message)
+    }
+}
+
+/// One registered method, with its types.
+trait Method: Send + Sync + 'static {
+    type Future: Future + Send + 'static;
+
+    fn start(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Self::Future, Status>;
+
+    fn finish(
+        &self,
+        call: &Call,
+        output: <Self::Future as Future>::Output,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status>;
+}
+
+/// A handler's future in a box that is kept and filled again: no allocation for a handler done at its first poll.
+pub(crate) trait Kept: Send {
+    /// Starts a call.
+    fn fill(&mut self, call: &Arc<Call>, inbox: Inbox) -> Result<(), Status>;
+    /// Polls it; `scratch` takes the bytes of its one message. Empties the box when it is ready.
+    fn poll(
+        &mut self,
+        call: &Call,
+        scratch: &mut Vec<u8>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Result<Reply, Status>>;
+}
+
+struct KeptFuture<A: Method> {
+    method: Arc<A>,
+    future: Pin<Box<Option<A::Future>>>,
+}
+
+impl<A: Method> Kept for KeptFuture<A> {
+    fn fill(&mut self, call: &Arc<Call>, inbox: Inbox) -> Result<(), Status> {
+        let future = self.method.start(call, inbox)?;
+        self.future.set(Some(future));
+        Ok(())
+    }
+
+    fn poll(
+        &mut self,
+        call: &Call,
+        scratch: &mut Vec<u8>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<Result<Reply, Status>> {
+        let Some(future) = self.future.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(Status::internal("the handler was polled after its end")));
+        };
+        let output = task::ready!(future.poll(context));
+        self.future.set(None);
+        Poll::Ready(self.method.finish(call, output, scratch))
+    }
+}
+
+/// Runs a handler's code; a panic becomes a status.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T, Status> {
+    // Whatever the handler left half-changed is dropped with it, and the call's own state is behind locks that no
+    // handler runs under.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Status::unknown("the handler panicked")))
+}
+
+macro_rules! shapes {
+    ($($(#[$doc:meta])* $with:ident, $type:ident, $shape:ident,
+        |$this:ident, $call:ident, $inbox:ident| $start:expr,
+        ($($argument:ty),*) -> $result:ty,
+        |$finish:ident, $for:ident, $output:ident, $scratch:ident| $reply:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $with<I, O, F, R>(codecs: MethodCodecs<I, O>, handler: F) -> Handler
+        where
+            I: Send + 'static,
+            O: Send + 'static,
+            F: Fn($($argument),*) -> R + Send + Sync + 'static,
+            R: Future<Output = Result<$result, Status>> + Send + 'static,
+        {
+            struct $type<I, O, F>(MethodCodecs<I, O>, F);
+
+            impl<I, O, F, R> Method for $type<I, O, F>
+            where
+                I: Send + 'static,
+                O: Send + 'static,
+                F: Fn($($argument),*) -> R + Send + Sync + 'static,
+                R: Future<Output = Result<$result, Status>> + Send + 'static,
+            {
+                type Future = R;
+
+                fn start(&self, $call: &Arc<Call>, $inbox: Inbox) -> Result<R, Status> {
+                    let $this = self;
+                    Ok($start)
+                }
+
+                fn finish(
+                    &self,
+                    $for: &Call,
+                    $output: Result<$result, Status>,
+                    $scratch: &mut Vec<u8>,
+                ) -> Result<Reply, Status> {
+                    let $finish = self;
+                    $reply
+                }
+            }
+
+            Handler::from_future(Shape::$shape, $type(codecs, handler))
+        }
+    )*};
+}
+
+shapes! {
+    /// A handler of one message in and one out, with its codecs. It is called when the request is complete.
+    unary_with, Unary, Unary,
+    |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.message(call, inbox)?),
+    (Context, I) -> O,
+    |this, call, output, scratch| this.0.reply(call, &output?, scratch);
+
+    /// A handler of one message in and many out, with its codecs. It is called when the request is complete.
+    server_stream_with, ServerStream, ServerStream,
+    |this, call, inbox| (this.1)(
+        Context::new(Arc::clone(call)), this.0.message(call, inbox)?, this.0.sender(call)?),
+    (Context, I, Sender<O>) -> (),
+    |_this, _call, output, _scratch| output.map(|()| Reply::Sent);
+
+    /// A handler of many messages in and one out, with its codecs.
+    client_stream_with, ClientStream, ClientStream,
+    |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.receiver(call, inbox)?),
+    (Context, Receiver<I>) -> O,
+    |this, call, output, scratch| this.0.reply(call, &output?, scratch);
+
+    /// A handler of many messages in and many out, with its codecs.
+    bidi_with, Bidi, Bidi,
+    |this, call, inbox| (this.1)(
+        Context::new(Arc::clone(call)), this.0.receiver(call, inbox)?, this.0.sender(call)?),
+    (Context, Receiver<I>, Sender<O>) -> (),
+    |_this, _call, output, _scratch| output.map(|()| Reply::Sent);
+}
+
+/// A handler of one message in and one out, raw. It is called when the request is complete.
+pub fn unary<F, R>(handler: F) -> Handler
+where
+    F: Fn(Context, Bytes) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Bytes, Status>> + Send + 'static,
+{
+    unary_with(MethodCodecs::raw(), handler)
+}
+
+/// A handler of one message in and many out, raw. It is called when the request is complete.
+pub fn server_stream<F, R>(handler: F) -> Handler
+where
+    F: Fn(Context, Bytes, Sender<Bytes>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    server_stream_with(MethodCodecs::raw(), handler)
+}
+
+/// A handler of many messages in and one out, raw.
+pub fn client_stream<F, R>(handler: F) -> Handler
+where
+    F: Fn(Context, Receiver<Bytes>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Bytes, Status>> + Send + 'static,
+{
+    client_stream_with(MethodCodecs::raw(), handler)
+}
+
+/// A handler of many messages in and many out, raw: the form that serves every shape, if the
+/// [method](antiphon::rpc::Method) that it is registered with says so.
+pub fn bidi<F, R>(handler: F) -> Handler
+where
+    F: Fn(Context, Receiver<Bytes>, Sender<Bytes>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), Status>> + Send + 'static,
+{
+    bidi_with(MethodCodecs::raw(), handler)
+}

@@ -1,0 +1,310 @@
+//! The connection as the halves of its calls see it, whatever machine and driver are below.
+
+use core::task::{Context, Poll};
+use std::sync::Arc;
+
+use antiphon::rpc::{ClientRequest, Coding, Payload};
+use antiphon::{CallId, End, EndedBy, Event, Instant, Machine, Metadata, Misuse, SendError, Status};
+
+use crate::call::Inbox;
+use crate::reply::Answer;
+use crate::shared::StartRefusal;
+use crate::slots::{Ticket, Wait};
+use crate::{Drive, Endpoint, Peer, Pulled, Shared};
+
+/// A connection as its calls see it: [`Shared`] without its type parameters. Every method may be called at any time,
+/// for calls that are gone too; none blocks, but [`park`](Link::park).
+pub trait Link: Send + Sync {
+    /// The time, on the connection's clock.
+    fn now(&self) -> Instant;
+    /// Who is at the other end.
+    fn peer(&self) -> &Peer;
+    /// Blocks this thread until it is unparked, or until about `deadline`. It may return at any time.
+    fn park(&self, deadline: Option<Instant>);
+    /// Begins a graceful end: no new calls.
+    fn drain(&self);
+    /// Ends the connection at once.
+    fn abort(&self);
+
+    #[doc(hidden)]
+    fn poll_read(&self, call: CallId, one: bool, inbox: &mut Received<'_>, context: &mut Context<'_>)
+    -> Poll<()>;
+    #[doc(hidden)]
+    fn poll_room(&self, call: CallId, context: &mut Context<'_>) -> Poll<Result<(), SendError>>;
+    #[doc(hidden)]
+    fn room(&self, call: CallId) -> Result<(), SendError>;
+    #[doc(hidden)]
+    fn send(&self, call: CallId, payload: Payload<'_>, last: bool) -> Result<bool, SendError>;
+    #[doc(hidden)]
+    fn poll_ended(&self, call: CallId, context: &mut Context<'_>) -> Poll<()>;
+    #[doc(hidden)]
+    fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>>;
+    #[doc(hidden)]
+    fn ended(&self, call: CallId) -> Option<End>;
+    #[doc(hidden)]
+    fn fail(&self, call: CallId, status: Status);
+    #[doc(hidden)]
+    fn close_send(&self, call: CallId);
+    #[doc(hidden)]
+    fn leave_send(&self, call: CallId);
+    #[doc(hidden)]
+    fn leave_receive(&self, call: CallId);
+    #[doc(hidden)]
+    fn cancel(&self, call: CallId);
+    #[doc(hidden)]
+    fn drop_call(&self, call: CallId);
+    #[doc(hidden)]
+    fn send_headers(&self, call: CallId, headers: &Metadata) -> Result<(), Misuse>;
+    #[doc(hidden)]
+    fn finish(&self, answer: &FinalAnswer<'_>);
+    #[doc(hidden)]
+    fn poll_start(&self, starting: &mut Starting<'_>, context: &mut Context<'_>) -> Poll<Result<Started, Status>>;
+    #[doc(hidden)]
+    fn leave_queue(&self, ticket: Ticket);
+    #[doc(hidden)]
+    fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
+    #[doc(hidden)]
+    fn trailers(&self, call: CallId) -> Metadata;
+    #[doc(hidden)]
+    fn outcome(&self, call: CallId) -> Option<Result<(), Status>>;
+}
+
+/// Where a pull puts what it takes.
+#[doc(hidden)]
+pub struct Received<'a>(pub(crate) &'a mut Inbox);
+
+/// What a handler's return leaves to be sent.
+#[doc(hidden)]
+pub struct FinalAnswer<'a>(pub(crate) &'a Answer);
+
+/// A call that is to be started.
+#[doc(hidden)]
+pub struct Starting<'a> {
+    pub(crate) request: &'a mut Option<ClientRequest>,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) ticket: &'a mut Ticket,
+}
+
+/// A call that was started.
+#[doc(hidden)]
+pub struct Started {
+    pub(crate) call: CallId,
+    pub(crate) coding: Option<Arc<dyn Coding>>,
+}
+
+impl<M, E, D> Link for Shared<M, E, D>
+where
+    M: Machine<Event = Event> + AsMut<E> + Send + 'static,
+    E: Endpoint,
+    D: Drive<M, E>,
+{
+    fn now(&self) -> Instant {
+        self.now()
+    }
+
+    fn peer(&self) -> &Peer {
+        self.peer()
+    }
+
+    fn park(&self, deadline: Option<Instant>) {
+        self.drive().park(self, deadline);
+    }
+
+    fn drain(&self) {
+        self.access(|access| {
+            let now = access.now();
+            access.endpoint().drain(now);
+        });
+    }
+
+    fn abort(&self) {
+        self.access(|access| {
+            let now = access.now();
+            access.endpoint().abort(now);
+        });
+    }
+
+    fn poll_read(
+        &self,
+        call: CallId,
+        one: bool,
+        inbox: &mut Received<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let inbox = &mut *inbox.0;
+        self.poll_slot(call, Wait::Receive, context, |access| {
+            let now = access.now();
+            match access.endpoint().read(now, call) {
+                Pulled::Pending => return Poll::Pending,
+                Pulled::End(end) => inbox.end = Some(end),
+                Pulled::Messages(run) => {
+                    inbox.run = Some(run);
+                    if one {
+                        // The end is mostly there with the one message: it spares another lock.
+                        match access.endpoint().read(now, call) {
+                            Pulled::End(end) => inbox.end = Some(end),
+                            Pulled::Messages(_) => inbox.end = Some(Err(more_than_one())),
+                            Pulled::Pending => {}
+                        }
+                    }
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn poll_room(&self, call: CallId, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_slot(call, Wait::Send, context, |access| match access.endpoint().room(call) {
+            Err(SendError::Blocked) => Poll::Pending,
+            result => Poll::Ready(result),
+        })
+    }
+
+    fn room(&self, call: CallId) -> Result<(), SendError> {
+        self.access(|access| access.endpoint().room(call))
+    }
+
+    fn send(&self, call: CallId, payload: Payload<'_>, last: bool) -> Result<bool, SendError> {
+        self.access(|access| {
+            let now = access.now();
+            let endpoint = access.endpoint();
+            endpoint.send(now, call, payload)?;
+            if last {
+                endpoint.half_close(now, call);
+                return Ok(false);
+            }
+            Ok(endpoint.room(call).is_ok())
+        })
+    }
+
+    fn poll_ended(&self, call: CallId, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_slot(call, Wait::Task, context, |access| {
+            if access.has_ended(call) { Poll::Ready(()) } else { Poll::Pending }
+        })
+    }
+
+    fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
+        self.poll_watch(call, context)
+    }
+
+    fn ended(&self, call: CallId) -> Option<End> {
+        self.access(|access| access.slot(call).and_then(|slot| slot.ended))
+    }
+
+    fn fail(&self, call: CallId, status: Status) {
+        self.access(|access| {
+            let now = access.now();
+            access.endpoint().fail(now, call, status);
+        });
+    }
+
+    fn close_send(&self, call: CallId) {
+        if E::CLIENT {
+            self.access(|access| {
+                let now = access.now();
+                access.endpoint().half_close(now, call);
+            });
+        }
+    }
+
+    fn leave_send(&self, call: CallId) {
+        if E::CLIENT {
+            self.cancel(call);
+        }
+    }
+
+    fn leave_receive(&self, call: CallId) {
+        if E::CLIENT {
+            self.cancel(call);
+            return;
+        }
+        self.access(|access| {
+            let now = access.now();
+            access.endpoint().stop_reading(now, call);
+        });
+    }
+
+    fn cancel(&self, call: CallId) {
+        self.access(|access| {
+            // An outcome that has arrived stays to be read.
+            if !access.has_ended(call) {
+                let now = access.now();
+                access.endpoint().cancel(now, call);
+            }
+        });
+    }
+
+    fn drop_call(&self, call: CallId) {
+        self.access(|access| access.drop_call(call));
+    }
+
+    fn send_headers(&self, call: CallId, headers: &Metadata) -> Result<(), Misuse> {
+        self.access(|access| {
+            let now = access.now();
+            access.endpoint().send_headers(now, call, headers)
+        })
+    }
+
+    fn finish(&self, answer: &FinalAnswer<'_>) {
+        self.access(|access| answer.0.submit(access));
+    }
+
+    fn poll_start(&self, starting: &mut Starting<'_>, context: &mut Context<'_>) -> Poll<Result<Started, Status>> {
+        let polled = self.poll_start(starting.request, starting.deadline, starting.ticket, context);
+        polled.map_err(start_status)
+    }
+
+    fn leave_queue(&self, ticket: Ticket) {
+        self.access(|access| access.leave_queue(ticket));
+    }
+
+    fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>> {
+        self.poll_slot(call, Wait::Receive, context, |access| {
+            if let Some(headers) = access.endpoint().headers(call) {
+                return Poll::Ready(Some(headers.clone()));
+            }
+            if access.has_ended(call) { Poll::Ready(None) } else { Poll::Pending }
+        })
+    }
+
+    fn trailers(&self, call: CallId) -> Metadata {
+        self.access(|access| access.endpoint().trailers(call).cloned().unwrap_or_default())
+    }
+
+    fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {
+        self.access(|access| access.endpoint().outcome(call).cloned())
+    }
+}
+
+/// The status of an end that came without one.
+pub(crate) fn end_status(end: Option<End>) -> Status {
+    match end {
+        Some(End::Cancelled { reset }) => {
+            Status::canceled("the call was cancelled").with_ended(EndedBy::Cancel { reset })
+        }
+        Some(End::Deadline) => {
+            Status::deadline_exceeded("the deadline passed").with_ended(EndedBy::Deadline)
+        }
+        Some(End::Lost) => {
+            Status::unavailable("the connection was lost").with_ended(EndedBy::LostConnection)
+        }
+        Some(End::Finished) | None => Status::canceled("the call has ended"),
+    }
+}
+
+/// A second message where one was to come (gRPC `statuscodes.md`; Connect: unary calls carry one message).
+pub(crate) fn more_than_one() -> Status {
+    Status::unimplemented("more than one message was received where exactly one was to come")
+}
+
+fn start_status(refusal: StartRefusal) -> Status {
+    match refusal {
+        StartRefusal::Closed => Status::unavailable("the connection takes no new calls")
+            .with_ended(EndedBy::LostConnection)
+            .with_unprocessed(),
+        StartRefusal::Deadline => Status::deadline_exceeded("the deadline passed before the call could start")
+            .with_ended(EndedBy::Deadline)
+            .with_unprocessed(),
+        StartRefusal::Misuse(misuse) => Status::internal(misuse.to_string()).with_source(misuse),
+    }
+}

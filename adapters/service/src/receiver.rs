@@ -1,0 +1,214 @@
+//! The receiving half of a call.
+
+use core::future::poll_fn;
+use core::marker::PhantomData;
+use core::task::{Context, Poll, ready};
+use std::sync::Arc;
+
+use antiphon::{Metadata, Status};
+
+use crate::call::{Call, Inbox};
+use crate::link::{Received, end_status, more_than_one};
+use crate::{Async, Blocking, Codec};
+
+/// The receiving half of a call, at a client and at a server alike. It may go to another task or thread.
+///
+/// # When it is dropped
+/// A client's receiver dropped before the end cancels the call. A server's receiver dropped means "I read no more":
+/// what still comes is discarded, and the response goes on.
+///
+/// `W` says how it waits: [`Async`] or [`Blocking`].
+pub struct Receiver<T, W = Async> {
+    call: Arc<Call>,
+    codec: Arc<dyn Codec<T>>,
+    inbox: Inbox,
+    scratch: Vec<u8>,
+    headers: Option<Metadata>,
+    /// The end has been given to an iterator, which ends then.
+    exhausted: bool,
+    _wait: PhantomData<fn() -> W>,
+}
+
+impl<T, W> Receiver<T, W> {
+    pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
+        Self {
+            call,
+            codec,
+            inbox,
+            scratch: Vec::new(),
+            headers: None,
+            exhausted: false,
+            _wait: PhantomData,
+        }
+    }
+
+    /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.
+    pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        loop {
+            if let Some(run) = &mut self.inbox.run {
+                match run.next(&mut self.scratch) {
+                    Some(message) => return Poll::Ready(self.decode(message).map(Some)),
+                    None => self.inbox.run = None,
+                }
+            }
+            if let Some(end) = &self.inbox.end {
+                return Poll::Ready(end.clone().map(|()| None));
+            }
+            let inbox = &mut Received(&mut self.inbox);
+            ready!(self.call.link.poll_read(self.call.id, self.call.takes_one, inbox, context));
+        }
+    }
+
+    fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
+        let decoded = message.and_then(|bytes| self.codec.decode(bytes));
+        if let Err(status) = &decoded {
+            self.inbox.run = None;
+            self.inbox.end = Some(Err(status.clone()));
+            self.call.link.fail(self.call.id, status.clone());
+        }
+        decoded
+    }
+
+    /// The one message of a direction that carries exactly one, and its end.
+    pub(crate) fn poll_one(&mut self, first: &mut Option<T>, context: &mut Context<'_>) -> Poll<Result<T, Status>> {
+        loop {
+            match (ready!(self.poll_recv(context))?, first.take()) {
+                (Some(_), Some(_)) => {
+                    let status = more_than_one();
+                    self.call.link.fail(self.call.id, status.clone());
+                    self.inbox.run = None;
+                    self.inbox.end = Some(Err(status.clone()));
+                    return Poll::Ready(Err(status));
+                }
+                (Some(message), None) => *first = Some(message),
+                (None, Some(message)) => return Poll::Ready(Ok(message)),
+                (None, None) => {
+                    return Poll::Ready(Err(Status::unimplemented("no message where exactly one was to come")));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn poll_headers(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if !self.call.client || self.headers.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(headers) = ready!(self.call.link.poll_headers(self.call.id, context)) {
+            self.headers = Some(headers);
+            return Poll::Ready(Ok(()));
+        }
+        // It ended before there were any.
+        if self.inbox.end.is_none() {
+            let inbox = &mut Received(&mut self.inbox);
+            ready!(self.call.link.poll_read(self.call.id, true, inbox, context));
+        }
+        match &self.inbox.end {
+            Some(Err(status)) => Poll::Ready(Err(status.clone())),
+            _ => Poll::Ready(Err(end_status(self.call.link.ended(self.call.id)))),
+        }
+    }
+
+    pub(crate) fn taken_headers(&mut self) -> Metadata {
+        self.headers.take().unwrap_or_default()
+    }
+
+    fn known_headers(&self) -> &Metadata {
+        self.headers.as_ref().unwrap_or(&self.call.headers)
+    }
+
+    /// A client: the trailers of the response, complete once [`recv`](Receiver::recv) has returned the end, good or
+    /// bad. At a server there are none.
+    pub fn trailers(&self) -> Metadata {
+        if self.call.client { self.call.link.trailers(self.call.id) } else { Metadata::new() }
+    }
+
+    /// A client: cancels the call. At a server: reads no more.
+    pub fn cancel(self) {}
+
+    pub(crate) fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+}
+
+impl<T> Receiver<T, Async> {
+    /// The next message. `None` is a clean end, and nothing else is. Dropped before it is ready, it has taken nothing.
+    ///
+    /// # Errors
+    /// How the call ended, every time it is asked.
+    pub async fn recv(&mut self) -> Result<Option<T>, Status> {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// The headers that the peer has sent: a client waits for those of the response, a server has those of the request.
+    ///
+    /// # Errors
+    /// How the call ended, if there will be none.
+    pub async fn headers(&mut self) -> Result<&Metadata, Status> {
+        poll_fn(|context| self.poll_headers(context)).await?;
+        Ok(self.known_headers())
+    }
+}
+
+impl<T> Receiver<T, Blocking> {
+    /// The next message. `None` is a clean end, and nothing else is.
+    ///
+    /// # Errors
+    /// How the call ended, every time it is asked.
+    pub fn recv(&mut self) -> Result<Option<T>, Status> {
+        let call = Arc::clone(&self.call);
+        crate::wait::wait(&call.link, call.deadline, |context| self.poll_recv(context))
+    }
+
+    /// The headers that the peer has sent: a client waits for those of the response, a server has those of the request.
+    ///
+    /// # Errors
+    /// How the call ended, if there will be none.
+    pub fn headers(&mut self) -> Result<&Metadata, Status> {
+        let call = Arc::clone(&self.call);
+        crate::wait::wait(&call.link, call.deadline, |context| self.poll_headers(context))?;
+        Ok(self.known_headers())
+    }
+}
+
+/// The messages up to the end; a bad end is the last item.
+impl<T> Iterator for Receiver<T, Blocking> {
+    type Item = Result<T, Status>;
+
+    fn next(&mut self) -> Option<Result<T, Status>> {
+        if self.exhausted {
+            return None;
+        }
+        let item = self.recv().transpose();
+        self.exhausted = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// The messages up to the end; a bad end is the last item.
+#[cfg(feature = "async")]
+impl<T> futures_core::Stream for Receiver<T, Async> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: core::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.exhausted {
+            return Poll::Ready(None);
+        }
+        let item = ready!(self.poll_recv(context)).transpose();
+        self.exhausted = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+}
+
+impl<T, W> Drop for Receiver<T, W> {
+    fn drop(&mut self) {
+        if self.inbox.end.is_none() {
+            self.call.link.leave_receive(self.call.id);
+        }
+    }
+}
+
+impl<T, W> core::fmt::Debug for Receiver<T, W> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Receiver").field("procedure", &self.call.procedure).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! What is sent: one message packed for the wire, and the end of a server's call.
+
+use std::sync::Arc;
+
+use antiphon::rpc::Payload;
+use antiphon::{Event, Instant, Machine, Metadata, Misuse, Output, SendError, Status};
+use bytes::Bytes;
+
+use crate::call::Call;
+use crate::{Access, Codec, Endpoint};
+
+/// A message packed for the wire; the bytes of the first two are in the scratch buffer that goes with it.
+pub(crate) enum Packed {
+    Plain,
+    Compressed,
+    /// Large, and held by somebody else already.
+    Shared(Bytes),
+}
+
+impl Packed {
+    pub(crate) fn payload<'a>(&'a self, scratch: &'a [u8]) -> Payload<'a> {
+        match self {
+            Self::Plain => Payload::Plain(scratch),
+            Self::Compressed => Payload::Compressed(scratch),
+            Self::Shared(bytes) => Payload::Shared(bytes),
+        }
+    }
+}
+
+/// Encodes and compresses a message into `scratch`, outside every lock.
+pub(crate) fn pack<T>(
+    call: &Call,
+    codec: &dyn Codec<T>,
+    message: &T,
+    scratch: &mut Vec<u8>,
+) -> Result<Packed, Status> {
+    scratch.clear();
+    let held = codec.as_bytes(message);
+    let Some(coding) = &call.coding else {
+        if let Some(bytes) = held.filter(|bytes| bytes.len() >= Output::SHARE_FROM) {
+            return Ok(Packed::Shared(bytes.clone()));
+        }
+        codec.encode(message, scratch)?;
+        if scratch.len() >= Output::SHARE_FROM {
+            return Ok(Packed::Shared(Bytes::from(std::mem::take(scratch))));
+        }
+        return Ok(Packed::Plain);
+    };
+    match held {
+        Some(bytes) => coding.compress(bytes, scratch),
+        None => {
+            let mut plain = Vec::new();
+            codec.encode(message, &mut plain)?;
+            coding.compress(&plain, scratch);
+        }
+    }
+    Ok(Packed::Compressed)
+}
+
+/// What a handler returned.
+pub(crate) enum Reply {
+    /// The one message of a response, packed.
+    Message(Packed),
+    /// Its messages went through a `Sender`.
+    Sent,
+}
+
+/// The end of a server's call: what its handler's return leaves to be sent.
+pub struct Answer {
+    pub(crate) call: Arc<Call>,
+    result: Result<Reply, Status>,
+    /// The bytes of the message.
+    pub(crate) scratch: Vec<u8>,
+    headers: Metadata,
+    trailers: Metadata,
+}
+
+impl Answer {
+    /// Takes what the handler has set; from now on nothing more can be.
+    pub(crate) fn new(call: Arc<Call>, result: Result<Reply, Status>, scratch: Vec<u8>) -> Self {
+        let (headers, trailers) = {
+            let mut outgoing = call.outgoing();
+            outgoing.finished = true;
+            let headers = if call.headers_sent() { Metadata::new() } else { std::mem::take(&mut outgoing.headers) };
+            (headers, std::mem::take(&mut outgoing.trailers))
+        };
+        Self { call, result, scratch, headers, trailers }
+    }
+
+    /// Sends it and lets go of the call, under the lock.
+    pub fn submit<M, E>(&self, access: &mut Access<'_, M, E>)
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        let call = self.call.id;
+        if access.slot(call).is_some_and(|slot| slot.ended.is_none()) {
+            let now = access.now();
+            let endpoint = access.endpoint();
+            if let Err(misuse) = self.send(endpoint, now) {
+                // The handler did what its method does not permit. The trailers may be the reason.
+                let _ = endpoint.finish(now, call, Err(&misuse_status(misuse)), &Metadata::new());
+            }
+        }
+        access.drop_call(call);
+    }
+
+    fn lead<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {
+        if self.call.headers_sent() { Ok(()) } else { endpoint.send_headers(now, self.call.id, &self.headers) }
+    }
+
+    fn send<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {
+        let call = self.call.id;
+        match &self.result {
+            Ok(Reply::Message(packed)) => {
+                let payload = packed.payload(&self.scratch);
+                if !self.call.headers_sent() {
+                    return taken(endpoint.answer(now, call, &self.headers, payload, &self.trailers));
+                }
+                taken(endpoint.send(now, call, payload))?;
+                endpoint.finish(now, call, Ok(()), &self.trailers)
+            }
+            Ok(Reply::Sent) => {
+                self.lead(endpoint, now)?;
+                endpoint.finish(now, call, Ok(()), &self.trailers)
+            }
+            Err(status) => {
+                if !self.headers.is_empty() {
+                    self.lead(endpoint, now)?;
+                }
+                endpoint.finish(now, call, Err(status), &self.trailers)
+            }
+        }
+    }
+}
+
+/// Too late is no fault; the first message always finds room.
+fn taken(sent: Result<(), SendError>) -> Result<(), Misuse> {
+    match sent {
+        Ok(()) | Err(SendError::Ended | SendError::Blocked) => Ok(()),
+        Err(SendError::Misuse(misuse)) => Err(misuse),
+    }
+}
+
+/// The status of a fault of this side.
+pub(crate) fn misuse_status(misuse: Misuse) -> Status {
+    Status::internal(misuse.to_string()).with_source(misuse)
+}

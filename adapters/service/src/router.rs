@@ -1,0 +1,138 @@
+//! From a path to the code of its method.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use antiphon::rpc::{Method, Shape};
+
+use crate::Handler;
+
+/// What a server serves: a handler for each path. Cheap to clone; connections share it.
+///
+/// ```
+/// use antiphon_service::{Bytes, Context, Router, handler};
+///
+/// let router = Router::new()
+///     .unary("/greet.Greeter/Greet", |_: Context, name: Bytes| async move { Ok(name) })
+///     .add("/greet.Greeter/Sleep", handler::blocking::unary(|_, request| Ok(request)));
+/// assert_eq!(router.len(), 2);
+/// ```
+#[derive(Clone, Default)]
+pub struct Router {
+    table: Arc<Table>,
+}
+
+#[derive(Clone, Default)]
+struct Table {
+    paths: HashMap<Box<str>, usize>,
+    entries: Vec<Entry>,
+}
+
+/// A registered method.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    pub(crate) method: Method,
+    pub(crate) handler: Handler,
+}
+
+impl Router {
+    /// Without any method: every call is answered that it is not implemented.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves `path` (`/package.Service/Method`) as `method` says. The last handler of a path counts.
+    ///
+    /// The method's shape is what the protocols check a call against. It may be any with a handler that streams both
+    /// ways; other handlers fit their own shape.
+    #[must_use]
+    pub fn route(mut self, path: &str, method: Method, handler: Handler) -> Self {
+        let table = Arc::make_mut(&mut self.table);
+        let entry = Entry { method, handler };
+        match table.paths.get(path) {
+            Some(at) => table.entries[*at] = entry,
+            None => {
+                table.paths.insert(path.into(), table.entries.len());
+                table.entries.push(entry);
+            }
+        }
+        self
+    }
+
+    /// Serves `path` in the handler's own shape.
+    #[must_use]
+    pub fn add(self, path: &str, handler: Handler) -> Self {
+        let method = Method::new(handler.shape());
+        self.route(path, method, handler)
+    }
+
+    /// All methods of another router as well; its handlers count where both serve a path.
+    #[must_use]
+    pub fn merge(mut self, other: Self) -> Self {
+        for (path, at) in &other.table.paths {
+            let Entry { method, handler } = other.table.entries[*at].clone();
+            self = self.route(path, method, handler);
+        }
+        self
+    }
+
+    /// The number of paths.
+    pub fn len(&self) -> usize {
+        self.table.paths.len()
+    }
+
+    /// Whether nothing is served.
+    pub fn is_empty(&self) -> bool {
+        self.table.paths.is_empty()
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<usize> {
+        self.table.paths.get(path).copied()
+    }
+
+    pub(crate) fn entry(&self, at: usize) -> &Entry {
+        &self.table.entries[at]
+    }
+}
+
+impl Entry {
+    /// The handler is called with the one message of the request, once that is complete.
+    pub(crate) fn gathers(&self) -> bool {
+        !matches!(self.handler.shape, Shape::ClientStream | Shape::Bidi)
+    }
+}
+
+macro_rules! shorthands {
+    ($($(#[$doc:meta])* $name:ident($($argument:ty),*) -> $result:ty;)*) => {
+        impl Router {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name<F, R>(self, path: &str, handler: F) -> Self
+            where
+                F: Fn($($argument),*) -> R + Send + Sync + 'static,
+                R: core::future::Future<Output = Result<$result, antiphon::Status>> + Send + 'static,
+            {
+                self.add(path, crate::handler::$name(handler))
+            })*
+        }
+    };
+}
+
+shorthands! {
+    /// Serves `path` with one message in and one out, raw.
+    unary(crate::Context, bytes::Bytes) -> bytes::Bytes;
+    /// Serves `path` with one message in and many out, raw.
+    server_stream(crate::Context, bytes::Bytes, crate::Sender<bytes::Bytes>) -> ();
+    /// Serves `path` with many messages in and one out, raw.
+    client_stream(crate::Context, crate::Receiver<bytes::Bytes>) -> bytes::Bytes;
+    /// Serves `path` with many messages in and many out, raw.
+    bidi(crate::Context, crate::Receiver<bytes::Bytes>, crate::Sender<bytes::Bytes>) -> ();
+}
+
+impl core::fmt::Debug for Router {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut paths: Vec<_> = self.table.paths.keys().collect();
+        paths.sort();
+        f.debug_set().entries(paths).finish()
+    }
+}

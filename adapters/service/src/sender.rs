@@ -1,0 +1,234 @@
+//! The sending half of a call.
+
+use core::future::poll_fn;
+use core::marker::PhantomData;
+use core::task::{Context, Poll, ready};
+use std::sync::Arc;
+
+use antiphon::{End, EndedBy, SendError, Status};
+
+use crate::call::Call;
+use crate::link::end_status;
+use crate::reply::{misuse_status, pack};
+use crate::{Async, Blocking, Codec};
+
+/// The sending half of a call, at a client and at a server alike. It may go to another task or thread.
+///
+/// # When it is dropped
+/// A client's sender dropped without [`close`](Sender::close) cancels the call: an abandoned upload never looks
+/// complete. A server's sender dropped means nothing: the handler's return ends the call. A half that outlives its
+/// call gets errors.
+///
+/// `W` says how it waits: [`Async`] or [`Blocking`].
+pub struct Sender<T, W = Async> {
+    call: Arc<Call>,
+    codec: Arc<dyn Codec<T>>,
+    scratch: Vec<u8>,
+    /// The last message left room for another.
+    room: bool,
+    closed: bool,
+    _wait: PhantomData<fn() -> W>,
+}
+
+/// Why [`Sender::try_send`] did not send.
+pub enum TrySendError<T> {
+    /// There is no room now. Here is the message back.
+    Full(T),
+    /// The call cannot send any more, or not this message.
+    Failed(Status),
+}
+
+impl<T> core::fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("Full"),
+            Self::Failed(status) => f.debug_tuple("Failed").field(status).finish(),
+        }
+    }
+}
+
+impl<T> core::fmt::Display for TrySendError<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("the send queue is full"),
+            Self::Failed(status) => status.fmt(f),
+        }
+    }
+}
+
+impl<T> std::error::Error for TrySendError<T> {}
+
+impl<T, W> Sender<T, W> {
+    pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>) -> Self {
+        Self { call, codec, scratch: Vec::new(), room: true, closed: false, _wait: PhantomData }
+    }
+
+    /// Waits for room.
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if self.closed {
+            return Poll::Ready(Err(closed()));
+        }
+        if !self.room {
+            if let Err(error) = ready!(self.call.link.poll_room(self.call.id, context)) {
+                return Poll::Ready(Err(self.refusal(error)));
+            }
+            self.room = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for room, then encodes and queues in the same poll.
+    pub(crate) fn poll_send(&mut self, message: &T, last: bool, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        loop {
+            ready!(self.poll_room(context))?;
+            match self.queue(message, last) {
+                // It seemed that there was room. Wait for it.
+                Err(Refused::Full) => {}
+                Err(Refused::Failed(status)) => return Poll::Ready(Err(status)),
+                Ok(()) => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn queue(&mut self, message: &T, last: bool) -> Result<(), Refused> {
+        self.call.send_headers();
+        let packed = pack(&self.call, &*self.codec, message, &mut self.scratch).map_err(Refused::Failed)?;
+        match self.call.link.send(self.call.id, packed.payload(&self.scratch), last) {
+            Ok(room) => {
+                self.room = room;
+                self.closed |= last;
+                Ok(())
+            }
+            Err(SendError::Blocked) => {
+                self.room = false;
+                Err(Refused::Full)
+            }
+            Err(error) => Err(Refused::Failed(self.refusal(error))),
+        }
+    }
+
+    /// Sends now or not at all: without room, the message comes back.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`], and what [`send`](Sender::send) returns.
+    pub fn try_send(&mut self, message: T) -> Result<(), TrySendError<T>> {
+        if self.closed {
+            return Err(TrySendError::Failed(closed()));
+        }
+        if !self.room {
+            match self.call.link.room(self.call.id) {
+                Ok(()) => self.room = true,
+                Err(SendError::Blocked) => return Err(TrySendError::Full(message)),
+                Err(error) => return Err(TrySendError::Failed(self.refusal(error))),
+            }
+        }
+        match self.queue(&message, false) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full) => Err(TrySendError::Full(message)),
+            Err(Refused::Failed(status)) => Err(TrySendError::Failed(status)),
+        }
+    }
+
+    /// Half-closes: no more messages follow, and what has been sent is complete. At a server it means nothing: the
+    /// handler's return ends the call.
+    pub fn close(mut self) {
+        self.close_send();
+    }
+
+    /// As [`close`](Sender::close), for a half that is part of something else. Sending afterwards is an error.
+    pub(crate) fn close_send(&mut self) {
+        if !self.closed {
+            self.closed = true;
+            self.call.link.close_send(self.call.id);
+        }
+    }
+
+    pub(crate) fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// Why the call takes no message: the one error of a call, from the sender's side.
+    fn refusal(&self, error: SendError) -> Status {
+        match error {
+            SendError::Misuse(antiphon::Misuse::UnknownCall) => end_status(None),
+            SendError::Misuse(misuse) => misuse_status(misuse),
+            SendError::Blocked | SendError::Ended => match self.call.link.ended(self.call.id) {
+                None | Some(End::Finished) if self.call.client => self
+                    .call
+                    .link
+                    .outcome(self.call.id)
+                    .and_then(Result::err)
+                    .unwrap_or_else(answered),
+                end => end_status(end),
+            },
+        }
+    }
+}
+
+enum Refused {
+    Full,
+    Failed(Status),
+}
+
+fn closed() -> Status {
+    Status::failed_precondition("this half has been closed")
+}
+
+fn answered() -> Status {
+    Status::canceled("the peer has answered before the request was complete").with_ended(EndedBy::Answer)
+}
+
+impl<T> Sender<T, Async> {
+    /// Sends a message: waits for room, then encodes and queues it in one step. Dropped before that, it has sent
+    /// nothing.
+    ///
+    /// # Errors
+    /// How the call ended. After an early answer of a server: its own status if that is an error, otherwise one
+    /// [ended by](Status::ended) [`EndedBy::Answer`], and the answer waits to be received.
+    pub async fn send(&mut self, message: T) -> Result<(), Status> {
+        poll_fn(|context| self.poll_send(&message, false, context)).await
+    }
+
+    /// Waits until there is room for a message.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub async fn ready(&mut self) -> Result<(), Status> {
+        poll_fn(|context| self.poll_room(context)).await
+    }
+}
+
+impl<T> Sender<T, Blocking> {
+    /// Sends a message: blocks until there is room, then encodes and queues it.
+    ///
+    /// # Errors
+    /// How the call ended. After an early answer of a server: its own status if that is an error, otherwise one
+    /// [ended by](Status::ended) [`EndedBy::Answer`], and the answer waits to be received.
+    pub fn send(&mut self, message: T) -> Result<(), Status> {
+        let call = Arc::clone(&self.call);
+        crate::wait::wait(&call.link, call.deadline, |context| self.poll_send(&message, false, context))
+    }
+
+    /// Blocks until there is room for a message.
+    ///
+    /// # Errors
+    /// As [`send`](Sender::send).
+    pub fn ready(&mut self) -> Result<(), Status> {
+        let call = Arc::clone(&self.call);
+        crate::wait::wait(&call.link, call.deadline, |context| self.poll_room(context))
+    }
+}
+
+impl<T, W> Drop for Sender<T, W> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.call.link.leave_send(self.call.id);
+        }
+    }
+}
+
+impl<T, W> core::fmt::Debug for Sender<T, W> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Sender").field("procedure", &self.call.procedure).finish_non_exhaustive()
+    }
+}

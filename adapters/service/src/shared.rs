@@ -1,0 +1,452 @@
+//! A connection that many tasks or threads share: one machine, one lock, one table of who waits.
+
+use core::marker::PhantomData;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use antiphon::rpc::ClientRequest;
+use antiphon::{CallId, Closing, End, Event, Instant, Machine, StartError};
+
+use crate::link::Started;
+use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes};
+use crate::{Endpoint, Peer};
+
+/// What drives a connection, as seen by those who use it.
+pub trait Drive<M, E>: Send + Sync + Sized + 'static {
+    /// The time, on the clock that drives the machine.
+    fn now(&self) -> Instant;
+
+    /// The machine has work that the driver does not know of: output, an earlier timer, room for input, a new call, or
+    /// the end. An async driver is woken; a blocking one takes the writer's token and transmits. Called with no lock
+    /// held, on the task or thread that changed the machine.
+    fn flush(&self, shared: &Shared<M, E, Self>);
+
+    /// Blocks this thread until it is unparked, or until about `deadline`. It may return at any time.
+    fn park(&self, shared: &Shared<M, E, Self>, deadline: Option<Instant>) {
+        let _ = (shared, deadline);
+        std::thread::park();
+    }
+}
+
+/// One connection, shared: the machine behind its one lock, and the wakers of those who wait for it.
+///
+/// Nothing foreign runs under the lock: no I/O, handler, codec, inflating, `Drop` of anybody's data, and no waker.
+/// Whoever changes the machine drains its notices into the slots of the calls, and wakes after unlocking.
+///
+/// `E` is [`antiphon::server::Connection`] or [`antiphon::client::Connection`]; `M` is that, or something around it
+/// such as TLS. `D` is the driver's part.
+pub struct Shared<M, E, D> {
+    state: Mutex<State<M>>,
+    drive: D,
+    peer: Peer,
+    _endpoint: PhantomData<fn() -> E>,
+}
+
+struct State<M> {
+    machine: M,
+    slots: Slots,
+    /// A server's calls that the dispatcher has to look at.
+    ready: VecDeque<CallId>,
+    queue: Queue,
+    draining: bool,
+    /// What the driver sleeps with.
+    rest: Rest,
+}
+
+/// What a driver goes to sleep with: whatever changes it afterwards is followed by [`Drive::flush`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    /// When to call [`Access::tick`] at the latest.
+    pub timeout: Option<Instant>,
+    /// Whether to read from the transport.
+    pub wants_input: bool,
+    /// Whether there is more to write.
+    pub wants_output: bool,
+    /// What to do with the transport once the output is flushed.
+    pub closing: Closing,
+    /// Calls wait for the dispatcher.
+    pub ready: bool,
+}
+
+impl<M, E, D> Shared<M, E, D>
+where
+    M: Machine<Event = Event> + AsMut<E> + Send + 'static,
+    E: Endpoint,
+    D: Drive<M, E>,
+{
+    /// Shares `machine`.
+    pub fn new(machine: M, peer: Peer, drive: D) -> Self {
+        let rest = Rest {
+            timeout: None,
+            wants_input: true,
+            wants_output: false,
+            closing: Closing::Open,
+            ready: false,
+        };
+        let state = State {
+            machine,
+            slots: Slots::default(),
+            ready: VecDeque::new(),
+            queue: Queue::default(),
+            draining: false,
+            rest,
+        };
+        Self { state: Mutex::new(state), drive, peer, _endpoint: PhantomData }
+    }
+
+    /// The driver's part.
+    pub fn drive(&self) -> &D {
+        &self.drive
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// The time.
+    pub fn now(&self) -> Instant {
+        self.drive.now()
+    }
+
+    /// Works on the machine under the lock, drains its notices, unlocks, wakes, and [flushes](Drive::flush) when the
+    /// driver has something to do. For everybody but the driver. Nothing foreign may run in `work`.
+    pub fn access<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> T {
+        let (done, flush) = self.locked(work);
+        if flush {
+            self.drive.flush(self);
+        }
+        done
+    }
+
+    /// As [`access`](Shared::access), without the flush: for the driver itself.
+    pub fn turn<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> T {
+        self.locked(work).0
+    }
+
+    fn locked<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> (T, bool) {
+        let now = self.drive.now();
+        let mut wakes = Wakes::default();
+        let mut state = self.lock();
+        let done = work(&mut Access { state: &mut state, now, wakes: &mut wakes, _endpoint: PhantomData });
+        state.settle(&mut wakes);
+        let flush = state.has_news();
+        drop(state);
+        wakes.wake();
+        (done, flush)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<M>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tries `attempt` under the lock, and waits at the call's slot while it is pending. A call that is gone is tried
+    /// once, and the attempt answers for it.
+    pub(crate) fn poll_slot<T>(
+        &self,
+        call: CallId,
+        wait: Wait,
+        context: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Access<'_, M, E>) -> Poll<T>,
+    ) -> Poll<T> {
+        // A waker is cloned, replaced and dropped outside the lock: it may run anybody's code.
+        let mut fresh: Option<Waker> = None;
+        loop {
+            let waker = context.waker();
+            let (step, old) = self.access(|access| {
+                if let Poll::Ready(value) = attempt(access) {
+                    return (Step::Ready(value), None);
+                }
+                let Some(slot) = access.slot(call) else { return (Step::Waiting, None) };
+                let place = slot.waker(wait);
+                if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+                    return (Step::Waiting, None);
+                }
+                match fresh.take() {
+                    Some(fresh) => (Step::Waiting, place.replace(fresh)),
+                    None => (Step::NeedsWaker, None),
+                }
+            });
+            drop(old);
+            match step {
+                Step::Ready(value) => return Poll::Ready(value),
+                Step::Waiting => return Poll::Pending,
+                Step::NeedsWaker => fresh = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Waits for the end of a call, beside its handler.
+    pub(crate) fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
+        let mut fresh: Option<Waker> = None;
+        loop {
+            let waker = context.waker();
+            let step = self.access(|access| {
+                let Some(slot) = access.slot(call) else { return Step::Ready(None) };
+                if slot.ended.is_some() {
+                    return Step::Ready(slot.ended);
+                }
+                if slot.is_watched_by(waker) {
+                    return Step::Waiting;
+                }
+                match fresh.take() {
+                    Some(fresh) => {
+                        slot.watch(fresh);
+                        Step::Waiting
+                    }
+                    None => Step::NeedsWaker,
+                }
+            });
+            match step {
+                Step::Ready(end) => return Poll::Ready(end),
+                Step::Waiting => return Poll::Pending,
+                Step::NeedsWaker => fresh = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Starts a call, or waits in the queue for a slot.
+    pub(crate) fn poll_start(
+        &self,
+        request: &mut Option<ClientRequest>,
+        deadline: Option<Instant>,
+        ticket: &mut Ticket,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Started, StartRefusal>> {
+        let mut fresh: Option<Waker> = None;
+        loop {
+            let waker = context.waker();
+            let (step, old) = self.access(|access| {
+                if let Some(result) = access.try_start(request, deadline) {
+                    access.leave_queue(*ticket);
+                    return (Step::Ready(result), None);
+                }
+                let queue = &mut access.state.queue;
+                if queue.is_waiting(*ticket, waker) {
+                    return (Step::Waiting, None);
+                }
+                match fresh.take() {
+                    Some(fresh) => (Step::Waiting, queue.wait(ticket, fresh, deadline)),
+                    None => (Step::NeedsWaker, None),
+                }
+            });
+            drop(old);
+            match step {
+                Step::Ready(result) => return Poll::Ready(result),
+                Step::Waiting => return Poll::Pending,
+                Step::NeedsWaker => fresh = Some(waker.clone()),
+            }
+        }
+    }
+}
+
+enum Step<T> {
+    Ready(T),
+    Waiting,
+    NeedsWaker,
+}
+
+/// Why a call was not started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StartRefusal {
+    /// The connection takes no more calls.
+    Closed,
+    /// The deadline passed while it waited for a slot.
+    Deadline,
+    /// The request is at fault.
+    Misuse(antiphon::Misuse),
+}
+
+impl<M: Machine<Event = Event>> State<M> {
+    fn settle(&mut self, wakes: &mut Wakes) {
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                Event::Started(call) => {
+                    self.slots.open(call, wakes);
+                    self.ready.push_back(call);
+                }
+                Event::Readable(call) => self.notice(call, wakes, |slot| slot.waker(Wait::Receive).take()),
+                Event::Writable(call) | Event::Stopped(call, _) => {
+                    if let Some(slot) = self.slots.get(call) {
+                        wakes.push(slot.waker(Wait::Send).take());
+                    }
+                }
+                Event::Ended(call, end) => {
+                    self.notice(call, wakes, |slot| {
+                        slot.ended = Some(end);
+                        None
+                    });
+                    if let Some(slot) = self.slots.get(call) {
+                        slot.take_all(wakes);
+                    }
+                }
+                Event::Available => self.queue.call_next(wakes),
+                Event::Draining => {
+                    self.draining = true;
+                    self.queue.call_all(wakes);
+                }
+            }
+        }
+        if self.machine.closing() != Closing::Open && !self.draining {
+            self.draining = true;
+            self.queue.call_all(wakes);
+        }
+    }
+
+    fn notice(
+        &mut self,
+        call: CallId,
+        wakes: &mut Wakes,
+        change: impl FnOnce(&mut Slot) -> Option<Waker>,
+    ) {
+        let Some(slot) = self.slots.get(call) else { return };
+        wakes.push(change(slot));
+        if slot.gathering {
+            slot.gathering = false;
+            self.ready.push_back(call);
+        }
+    }
+
+    fn timeout(&self) -> Option<Instant> {
+        match (self.machine.poll_timeout(), self.queue.deadline()) {
+            (Some(machine), Some(queue)) => Some(machine.min(queue)),
+            (machine, queue) => machine.or(queue),
+        }
+    }
+
+    fn has_news(&self) -> bool {
+        let rest = &self.rest;
+        let sooner = match (self.timeout(), rest.timeout) {
+            (Some(now), Some(then)) => now < then,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        sooner
+            || (!rest.wants_output && self.machine.wants_output())
+            || (!rest.wants_input && self.machine.wants_input())
+            || self.machine.closing() != rest.closing
+            || (!rest.ready && !self.ready.is_empty())
+    }
+}
+
+/// The machine under its lock.
+pub struct Access<'a, M, E> {
+    state: &'a mut State<M>,
+    now: Instant,
+    wakes: &'a mut Wakes,
+    _endpoint: PhantomData<fn() -> E>,
+}
+
+impl<M, E> Access<'_, M, E>
+where
+    M: Machine<Event = Event> + AsMut<E>,
+    E: Endpoint,
+{
+    /// The time at which the lock was taken.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The machine, for a driver to feed and to transmit from. Its events are drained by the lock.
+    pub fn machine(&mut self) -> &mut M {
+        &mut self.state.machine
+    }
+
+    /// The connection inside the machine.
+    pub fn endpoint(&mut self) -> &mut E {
+        self.state.machine.as_mut()
+    }
+
+    /// Drains the machine's notices into the slots now, and not only when the lock is released.
+    pub fn settle(&mut self) {
+        self.state.settle(self.wakes);
+    }
+
+    /// Lets time pass for the machine and for those who wait to start a call.
+    pub fn tick(&mut self) {
+        self.state.machine.handle_timeout(self.now);
+        self.state.queue.call_expired(self.now, self.wakes);
+    }
+
+    /// What the driver is to wait for. From now on every change of it is followed by [`Drive::flush`]; call it last
+    /// before sleeping. `wants_output` in the answer means that the machine has more than the driver could take: no
+    /// flush follows for more of that.
+    pub fn rest(&mut self) -> Rest {
+        self.settle();
+        let rest = Rest {
+            timeout: self.state.timeout(),
+            wants_input: self.state.machine.wants_input(),
+            wants_output: self.state.machine.wants_output(),
+            closing: self.state.machine.closing(),
+            ready: !self.state.ready.is_empty(),
+        };
+        self.state.rest = rest;
+        rest
+    }
+
+    /// The driver is done with the connection, and nothing will move any more: everybody is woken, to find its call
+    /// ended.
+    pub fn lost(&mut self) {
+        self.endpoint().abort(self.now);
+        self.state.machine.handle_output_lost(self.now);
+        self.settle();
+        self.state.draining = true;
+        self.state.queue.call_all(self.wakes);
+        self.state.slots.take_all(self.wakes);
+    }
+
+    /// The next call that the dispatcher has to look at.
+    pub(crate) fn next_ready(&mut self) -> Option<CallId> {
+        self.state.ready.pop_front()
+    }
+
+    pub(crate) fn slot(&mut self, call: CallId) -> Option<&mut Slot> {
+        self.state.slots.get(call)
+    }
+
+    /// How a call ended, if it has. A call that nobody knows has ended as well.
+    pub(crate) fn has_ended(&mut self, call: CallId) -> bool {
+        self.slot(call).is_none_or(|slot| slot.ended.is_some())
+    }
+
+    /// Lets go of a call, and forgets who waits for it.
+    pub(crate) fn drop_call(&mut self, call: CallId) {
+        let now = self.now;
+        self.endpoint().drop_call(now, call);
+        self.settle();
+        self.state.slots.close(call, self.wakes);
+    }
+
+    /// Leaves the queue; if it had been this one's turn, the next one is called.
+    pub(crate) fn leave_queue(&mut self, ticket: Ticket) {
+        let called = self.state.queue.leave(ticket, self.wakes);
+        if called && (self.endpoint().can_start() || self.state.draining) {
+            self.state.queue.call_next(self.wakes);
+        }
+    }
+
+    fn try_start(
+        &mut self,
+        request: &mut Option<ClientRequest>,
+        deadline: Option<Instant>,
+    ) -> Option<Result<Started, StartRefusal>> {
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            return Some(Err(StartRefusal::Deadline));
+        }
+        if !self.endpoint().can_start() {
+            return self.state.draining.then_some(Err(StartRefusal::Closed));
+        }
+        let Some(request) = request.take() else { return Some(Err(StartRefusal::Closed)) };
+        let now = self.now;
+        match self.endpoint().start(now, request) {
+            Ok(call) => {
+                self.state.slots.open(call, self.wakes);
+                let coding = self.endpoint().encoding(call);
+                Some(Ok(Started { call, coding }))
+            }
+            Err(StartError::Misuse(misuse)) => Some(Err(StartRefusal::Misuse(misuse))),
+            Err(StartError::Full | StartError::Closed) => Some(Err(StartRefusal::Closed)),
+        }
+    }
+}

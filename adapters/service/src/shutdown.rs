@@ -1,0 +1,161 @@
+//! Ending a server gracefully.
+
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::Link;
+
+/// The handle by which a server is ended: it tells listeners to stop, and connections to finish their calls and
+/// close. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    draining: bool,
+    aborted: bool,
+    links: Vec<Option<Weak<dyn Link>>>,
+    free: Vec<usize>,
+    open: usize,
+    wakers: Vec<Waker>,
+}
+
+/// A connection's entry at a [`Shutdown`]: dropped when the connection has ended.
+pub struct Registration {
+    shutdown: Shutdown,
+    at: usize,
+}
+
+impl Shutdown {
+    /// A handle of a server that goes on.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins the end: no new connections and no new calls; open calls finish.
+    pub fn drain(&self) {
+        let (links, wakers) = {
+            let mut state = self.lock();
+            state.draining = true;
+            (state.links(), std::mem::take(&mut state.wakers))
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        links.iter().for_each(|link| link.drain());
+    }
+
+    /// Ends all connections and their calls at once.
+    pub fn abort(&self) {
+        let (links, wakers) = {
+            let mut state = self.lock();
+            state.draining = true;
+            state.aborted = true;
+            (state.links(), std::mem::take(&mut state.wakers))
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        links.iter().for_each(|link| link.abort());
+    }
+
+    /// Whether the end has begun.
+    pub fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    /// The number of open connections.
+    pub fn connections(&self) -> usize {
+        self.lock().open
+    }
+
+    /// Enters a connection. If the end has begun, the connection is told at once.
+    pub fn register(&self, link: &Arc<dyn Link>) -> Registration {
+        let (at, draining, aborted) = {
+            let mut state = self.lock();
+            let at = state.free.pop().unwrap_or(state.links.len());
+            if at == state.links.len() {
+                state.links.push(None);
+            }
+            state.links[at] = Some(Arc::downgrade(link));
+            state.open += 1;
+            (at, state.draining, state.aborted)
+        };
+        if aborted {
+            link.abort();
+        } else if draining {
+            link.drain();
+        }
+        Registration { shutdown: self.clone(), at }
+    }
+
+    /// Waits until the end has begun: for a listener.
+    pub fn poll_draining(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(context, |state| state.draining)
+    }
+
+    /// Waits until the end has begun and the last connection is closed.
+    pub fn poll_finished(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll_until(context, |state| state.draining && state.open == 0)
+    }
+
+    fn poll_until(&self, context: &mut Context<'_>, done: impl Fn(&State) -> bool) -> Poll<()> {
+        let fresh = context.waker().clone();
+        let mut state = self.lock();
+        if done(&state) {
+            return Poll::Ready(());
+        }
+        if !state.wakers.iter().any(|waker| waker.will_wake(&fresh)) {
+            state.wakers.push(fresh);
+        }
+        Poll::Pending
+    }
+
+    /// Waits until the end has begun and the last connection is closed.
+    pub async fn finished(&self) {
+        poll_fn(|context| self.poll_finished(context)).await;
+    }
+
+    /// Blocks until the end has begun and the last connection is closed.
+    pub fn wait_finished(&self) {
+        let waker = crate::wait::thread_waker();
+        while self.poll_finished(&mut Context::from_waker(&waker)).is_pending() {
+            std::thread::park();
+        }
+    }
+}
+
+impl State {
+    fn links(&self) -> Vec<Arc<dyn Link>> {
+        self.links.iter().flatten().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let (gone, wakers) = {
+            let mut state = self.shutdown.lock();
+            let gone = state.links.get_mut(self.at).and_then(Option::take);
+            state.free.push(self.at);
+            state.open -= 1;
+            let wakers = if state.open == 0 { std::mem::take(&mut state.wakers) } else { Vec::new() };
+            (gone, wakers)
+        };
+        drop(gone);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl core::fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Shutdown").field("draining", &state.draining).field("open", &state.open).finish()
+    }
+}
+
+impl core::fmt::Debug for Registration {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Registration").finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,29 @@
-//! Antiphon: tokio.
+//! Antiphon on tokio: a listener, a connector, timers and tasks. Everything else is
+//! [`antiphon_service`]'s, and re-exported here.
+//!
+//! ```no_run
+//! use antiphon_tokio::{Bytes, CallOptions, Context, HttpVersion, Router, Server, connect};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::bind("127.0.0.1:0").await?;
+//! let address = server.local_addr()?.to_string();
+//! let router =
+//!     Router::new().unary("/greet.Greeter/Greet", |_: Context, name: Bytes| async move { Ok(name) });
+//! tokio::spawn(server.serve(router));
+//!
+//! let client = connect(&address, HttpVersion::Http2).await?;
+//! let reply = client.unary("/greet.Greeter/Greet", "Ann".into(), CallOptions::new()).await?;
+//! assert_eq!(reply.message, "Ann");
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod compat;
+mod net;
+mod runtime;
+
+pub use antiphon_service::*;
+pub use compat::Compat;
+pub use net::{Connector, Server, connect};
+pub use runtime::{Tokio, TokioTimer};

@@ -97,21 +97,28 @@ pub trait Endpoint: Send + 'static {
         Err(Misuse::WrongState)
     }
 
-    /// A client: whether a call can be started now.
-    fn can_start(&self) -> bool {
+    /// A client: whether a call can be started now. After a `false` an `Available` follows when one can.
+    fn can_start(&mut self) -> bool {
         false
     }
     /// A client: starts a call.
     ///
     /// # Errors
     /// When it cannot be started now, ever, or as asked.
-    fn start(&mut self, now: Instant, request: ClientRequest) -> Result<CallId, StartError> {
+    fn start(&mut self, now: Instant, request: &ClientRequest<'_>) -> Result<CallId, StartError> {
         let _ = (now, request);
         Err(StartError::Misuse(Misuse::WrongState))
     }
     /// A client: no more messages follow.
     fn half_close(&mut self, now: Instant, call: CallId) {
         let _ = (now, call);
+    }
+    /// A client: the one message of a request, and its end.
+    ///
+    /// # Errors
+    /// As [`send`](Endpoint::send).
+    fn send_last(&mut self, now: Instant, call: CallId, payload: Payload<'_>) -> Result<(), SendError> {
+        self.send(now, call, payload)
     }
     /// A client: gives a call up.
     fn cancel(&mut self, now: Instant, call: CallId) {
@@ -124,11 +131,6 @@ pub trait Endpoint: Send + 'static {
     }
     /// A client: the trailers, once the call has ended.
     fn trailers(&self, call: CallId) -> Option<&Metadata> {
-        let _ = call;
-        None
-    }
-    /// A client: the outcome, once it has arrived, whether or not what came before it has been read.
-    fn outcome(&self, call: CallId) -> Option<&Result<(), Status>> {
         let _ = call;
         None
     }

@@ -141,17 +141,21 @@ impl Endpoint for client::Connection {
         self.abort(now);
     }
 
-    fn can_start(&self) -> bool {
+    fn can_start(&mut self) -> bool {
         self.can_start()
     }
 
-    fn start(&mut self, now: Instant, request: ClientRequest) -> Result<CallId, StartError> {
+    fn start(&mut self, now: Instant, request: &ClientRequest<'_>) -> Result<CallId, StartError> {
         self.start(now, request)
     }
 
     fn half_close(&mut self, now: Instant, call: CallId) {
         // What is wrong with the call shows in its outcome.
         let _ = self.half_close(now, call);
+    }
+
+    fn send_last(&mut self, now: Instant, call: CallId, payload: Payload<'_>) -> Result<(), SendError> {
+        self.send_last(now, call, payload)
     }
 
     fn cancel(&mut self, now: Instant, call: CallId) {
@@ -164,9 +168,5 @@ impl Endpoint for client::Connection {
 
     fn trailers(&self, call: CallId) -> Option<&Metadata> {
         self.trailers(call)
-    }
-
-    fn outcome(&self, call: CallId) -> Option<&Result<(), Status>> {
-        self.outcome(call)
     }
 }

@@ -80,8 +80,7 @@ pub struct FinalAnswer<'a>(pub(crate) &'a Answer);
 /// A call that is to be started.
 #[doc(hidden)]
 pub struct Starting<'a> {
-    pub(crate) request: &'a mut Option<ClientRequest>,
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) request: &'a ClientRequest<'a>,
     pub(crate) ticket: &'a mut Ticket,
 }
 
@@ -134,6 +133,10 @@ where
         let inbox = &mut *inbox.0;
         self.poll_slot(call, Wait::Receive, context, |access| {
             let now = access.now();
+            if let Some(run) = access.slot(call).and_then(|slot| slot.stash.pop_front()) {
+                inbox.run = Some(run);
+                return Poll::Ready(());
+            }
             match access.endpoint().read(now, call) {
                 Pulled::Pending => return Poll::Pending,
                 Pulled::End(end) => inbox.end = Some(end),
@@ -168,11 +171,10 @@ where
         self.access(|access| {
             let now = access.now();
             let endpoint = access.endpoint();
-            endpoint.send(now, call, payload)?;
             if last {
-                endpoint.half_close(now, call);
-                return Ok(false);
+                return endpoint.send_last(now, call, payload).map(|()| false);
             }
+            endpoint.send(now, call, payload)?;
             Ok(endpoint.room(call).is_ok())
         })
     }
@@ -250,7 +252,7 @@ where
     }
 
     fn poll_start(&self, starting: &mut Starting<'_>, context: &mut Context<'_>) -> Poll<Result<Started, Status>> {
-        let polled = self.poll_start(starting.request, starting.deadline, starting.ticket, context);
+        let polled = self.poll_start(starting.request, starting.ticket, context);
         polled.map_err(start_status)
     }
 
@@ -272,7 +274,18 @@ where
     }
 
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {
-        self.access(|access| access.endpoint().outcome(call).cloned())
+        self.access(|access| {
+            access.slot(call)?.ended?;
+            let now = access.now();
+            loop {
+                match access.endpoint().read(now, call) {
+                    Pulled::End(outcome) => return Some(outcome),
+                    Pulled::Pending => return None,
+                    // What came before it is still to be received.
+                    Pulled::Messages(run) => access.slot(call)?.stash.push_back(run),
+                }
+            }
+        })
     }
 }
 

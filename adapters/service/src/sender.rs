@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::task::{Context, Poll, ready};
 use std::sync::Arc;
 
-use antiphon::{End, EndedBy, SendError, Status};
+use antiphon::{EndedBy, SendError, Status};
 
 use crate::call::Call;
 use crate::link::end_status;
@@ -152,15 +152,10 @@ impl<T, W> Sender<T, W> {
         match error {
             SendError::Misuse(antiphon::Misuse::UnknownCall) => end_status(None),
             SendError::Misuse(misuse) => misuse_status(misuse),
-            SendError::Blocked | SendError::Ended => match self.call.link.ended(self.call.id) {
-                None | Some(End::Finished) if self.call.client => self
-                    .call
-                    .link
-                    .outcome(self.call.id)
-                    .and_then(Result::err)
-                    .unwrap_or_else(answered),
-                end => end_status(end),
-            },
+            SendError::Blocked | SendError::Ended if self.call.client => {
+                self.call.link.outcome(self.call.id).and_then(Result::err).unwrap_or_else(answered)
+            }
+            SendError::Blocked | SendError::Ended => end_status(self.call.link.ended(self.call.id)),
         }
     }
 }

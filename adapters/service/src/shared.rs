@@ -209,8 +209,7 @@ where
     /// Starts a call, or waits in the queue for a slot.
     pub(crate) fn poll_start(
         &self,
-        request: &mut Option<ClientRequest>,
-        deadline: Option<Instant>,
+        request: &ClientRequest<'_>,
         ticket: &mut Ticket,
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, StartRefusal>> {
@@ -218,7 +217,7 @@ where
         loop {
             let waker = context.waker();
             let (step, old) = self.access(|access| {
-                if let Some(result) = access.try_start(request, deadline) {
+                if let Some(result) = access.try_start(request) {
                     access.leave_queue(*ticket);
                     return (Step::Ready(result), None);
                 }
@@ -227,7 +226,7 @@ where
                     return (Step::Waiting, None);
                 }
                 match fresh.take() {
-                    Some(fresh) => (Step::Waiting, queue.wait(ticket, fresh, deadline)),
+                    Some(fresh) => (Step::Waiting, queue.wait(ticket, fresh, request.deadline)),
                     None => (Step::NeedsWaker, None),
                 }
             });
@@ -426,18 +425,13 @@ where
         }
     }
 
-    fn try_start(
-        &mut self,
-        request: &mut Option<ClientRequest>,
-        deadline: Option<Instant>,
-    ) -> Option<Result<Started, StartRefusal>> {
-        if deadline.is_some_and(|deadline| deadline <= self.now) {
+    fn try_start(&mut self, request: &ClientRequest<'_>) -> Option<Result<Started, StartRefusal>> {
+        if request.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Some(Err(StartRefusal::Deadline));
         }
         if !self.endpoint().can_start() {
             return self.state.draining.then_some(Err(StartRefusal::Closed));
         }
-        let Some(request) = request.take() else { return Some(Err(StartRefusal::Closed)) };
         let now = self.now;
         match self.endpoint().start(now, request) {
             Ok(call) => {
@@ -446,7 +440,8 @@ where
                 Some(Ok(Started { call, coding }))
             }
             Err(StartError::Misuse(misuse)) => Some(Err(StartRefusal::Misuse(misuse))),
-            Err(StartError::Full | StartError::Closed) => Some(Err(StartRefusal::Closed)),
+            Err(StartError::Full) => None,
+            Err(StartError::Closed) => Some(Err(StartRefusal::Closed)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use core::task::Waker;
 use std::collections::VecDeque;
 
+use antiphon::rpc::Messages;
 use antiphon::{CallId, End, Instant};
 
 /// Wakers taken under a lock, to be woken once it is released.
@@ -54,6 +55,8 @@ pub(crate) struct Slot {
     wakers: [Option<Waker>; 3],
     /// Whoever else waits for the end.
     watchers: Vec<Waker>,
+    /// Messages that were in front of an outcome that the sender asked for.
+    pub(crate) stash: VecDeque<Messages>,
 }
 
 impl Slot {
@@ -92,6 +95,7 @@ impl Slots {
         slot.used = true;
         slot.ended = None;
         slot.gathering = false;
+        slot.stash.clear();
         slot
     }
 
@@ -104,6 +108,7 @@ impl Slots {
     pub(crate) fn close(&mut self, call: CallId, wakes: &mut Wakes) {
         if let Some(slot) = self.get(call) {
             slot.take_all(wakes);
+            slot.stash.clear();
             slot.used = false;
         }
     }

@@ -153,20 +153,19 @@ impl<W> Client<W> {
             (one, other) => one.or(other),
         };
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
-        let mut request = ClientRequest::new(protocol, codec, method, path);
-        request.scheme = self.connection.scheme.clone().into();
-        request.authority = self.connection.authority.clone().into();
-        request.deadline = deadline;
-        request.coding = options.coding.flatten();
-        request.use_get = options.use_get.unwrap_or(false);
-        request.metadata = options.metadata;
+        let request = ClientRequest::new(protocol, codec, method, &self.connection.authority, path)
+            .scheme(&self.connection.scheme)
+            .metadata(&options.metadata)
+            .deadline(deadline)
+            .coding(options.coding.as_ref().and_then(Option::as_deref))
+            .use_get(options.use_get.unwrap_or(false));
         let mut call = Call::new(Arc::clone(link), antiphon::CallId { index: 0, generation: 0 }, false);
         call.procedure.push_str(path);
         call.codec.push_str(codec);
         call.protocol = Some(protocol);
         call.deadline = deadline;
         call.takes_one = !method.shape.returns_stream();
-        let started = Start { link, request: Some(request), deadline, ticket: Ticket::default() }.await_start().await?;
+        let started = Start { link, request, ticket: Ticket::default() }.await_start().await?;
         call.id = started.call;
         call.client = true;
         call.coding = started.coding;
@@ -211,8 +210,7 @@ impl<W> Client<W> {
 /// Waits for a slot; a place in the queue that is given up goes to the next.
 struct Start<'a> {
     link: &'a Arc<dyn Link>,
-    request: Option<ClientRequest>,
-    deadline: Option<antiphon::Instant>,
+    request: ClientRequest<'a>,
     ticket: Ticket,
 }
 
@@ -221,7 +219,7 @@ impl Start<'_> {
         poll_fn(|context| {
             let this = &mut self;
             let mut starting =
-                Starting { request: &mut this.request, deadline: this.deadline, ticket: &mut this.ticket };
+                Starting { request: &this.request, ticket: &mut this.ticket };
             this.link.poll_start(&mut starting, context)
         })
         .await

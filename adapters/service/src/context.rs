@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use antiphon::rpc::{HttpVersion, Protocol};
-use antiphon::{IntoValue, End, EndedBy, Instant, Metadata, Misuse, Status};
+use antiphon::{End, EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
 
 use crate::Peer;
 use crate::call::Call;
@@ -102,9 +102,7 @@ impl Context {
     /// passed, or the connection was lost. An async handler is dropped then, so this is for work that was detached
     /// from it.
     pub async fn cancelled(&self) -> EndedBy {
-        let end = poll_fn(|context: &mut task::Context<'_>| {
-            self.call.link.poll_watch(self.call.id, context)
-        });
+        let end = poll_fn(|context: &mut task::Context<'_>| self.call.link.poll_watch(self.call.id, context));
         end_status(end.await).ended()
     }
 

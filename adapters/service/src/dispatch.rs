@@ -203,7 +203,12 @@ impl Dispatcher {
         }
         let mut kept = self.kept[entry].pop().unwrap_or_else(|| make());
         if !handler.inline {
-            return Begun::Task(HandlerTask { call: Some(call), inbox: Some(inbox), kept: Some(kept), scratch });
+            return Begun::Task(HandlerTask {
+                call: Some(call),
+                inbox: Some(inbox),
+                kept: Some(kept),
+                scratch,
+            });
         }
         // A handler that stays pending is polled again by its task at once, so nothing waits for this waker.
         let mut context = task::Context::from_waker(Waker::noop());

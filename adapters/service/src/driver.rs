@@ -182,9 +182,10 @@ where
     R: Runtime,
 {
     fn new(runtime: R, io: IO, machine: M, peer: Peer, dispatcher: Option<Dispatcher>) -> Self {
-        let drive = AsyncDrive { runtime: runtime.clone(), state: AtomicU8::new(IDLE), waker: Mutex::new(None) };
+        let drive =
+            AsyncDrive { runtime: runtime.clone(), state: AtomicU8::new(IDLE), waker: Mutex::new(None) };
         let shared = Arc::new(Shared::new(machine, peer, drive));
-        let rest = shared.turn(Access::rest);
+        let rest = shared.turn(|access| access.rest());
         Self {
             io,
             link: Arc::clone(&shared) as Arc<dyn Link>,
@@ -236,14 +237,28 @@ where
 
     /// Feeds, runs handlers and transmits. Returns whether calls are left over.
     fn turn(&mut self) -> bool {
-        let Self { shared, link, dispatcher, batch, answers, input, output, rest, reading, writing, held, .. } = self;
+        let Self {
+            shared,
+            link,
+            dispatcher,
+            batch,
+            answers,
+            input,
+            output,
+            rest,
+            reading,
+            writing,
+            held,
+            ..
+        } = self;
         shared.drive().catch_up();
         let (more, seen) = shared.turn(|access| {
             *held = feed(access, input, reading);
             if rest.timeout.is_some_and(|timeout| timeout <= access.now()) {
                 access.tick();
             }
-            let more = dispatcher.as_mut().is_some_and(|dispatcher| dispatcher.accept(link, access, BATCH, batch));
+            let more =
+                dispatcher.as_mut().is_some_and(|dispatcher| dispatcher.accept(link, access, BATCH, batch));
             let seen = batch.is_empty().then(|| transmit(access, output, *writing));
             (more, seen)
         });
@@ -399,7 +414,7 @@ where
             let left = this.turn();
             let again = this.write(context);
             if this.close(context).is_ready() {
-                this.shared.turn(Access::lost);
+                this.shared.turn(|access| access.lost());
                 this.registration = None;
                 return Poll::Ready(());
             }
@@ -422,7 +437,7 @@ where
     R: Runtime,
 {
     fn drop(&mut self) {
-        self.shared.turn(Access::lost);
+        self.shared.turn(|access| access.lost());
     }
 }
 

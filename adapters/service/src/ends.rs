@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use antiphon::rpc::{ClientRequest, Coding, Method, Payload};
 use antiphon::server::{Read, ReadEnd, Request};
-use antiphon::{
-    CallId, End, Instant, Metadata, Misuse, SendError, StartError, Status, client, server,
-};
+use antiphon::{CallId, End, Instant, Metadata, Misuse, SendError, StartError, Status, client, server};
 
 use crate::link::end_status;
 use crate::{Endpoint, Pulled};

@@ -27,8 +27,13 @@ pub trait Link: Send + Sync {
     fn abort(&self);
 
     #[doc(hidden)]
-    fn poll_read(&self, call: CallId, one: bool, inbox: &mut Received<'_>, context: &mut Context<'_>)
-    -> Poll<()>;
+    fn poll_read(
+        &self,
+        call: CallId,
+        one: bool,
+        inbox: &mut Received<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<()>;
     #[doc(hidden)]
     fn poll_room(&self, call: CallId, context: &mut Context<'_>) -> Poll<Result<(), SendError>>;
     #[doc(hidden)]
@@ -58,7 +63,11 @@ pub trait Link: Send + Sync {
     #[doc(hidden)]
     fn finish(&self, answer: &FinalAnswer<'_>);
     #[doc(hidden)]
-    fn poll_start(&self, starting: &mut Starting<'_>, context: &mut Context<'_>) -> Poll<Result<Started, Status>>;
+    fn poll_start(
+        &self,
+        starting: &mut Starting<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Started, Status>>;
     #[doc(hidden)]
     fn leave_queue(&self, ticket: Ticket);
     #[doc(hidden)]
@@ -251,7 +260,11 @@ where
         self.access(|access| answer.0.submit(access));
     }
 
-    fn poll_start(&self, starting: &mut Starting<'_>, context: &mut Context<'_>) -> Poll<Result<Started, Status>> {
+    fn poll_start(
+        &self,
+        starting: &mut Starting<'_>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Started, Status>> {
         let polled = self.poll_start(starting.request, starting.ticket, context);
         polled.map_err(start_status)
     }
@@ -295,12 +308,8 @@ pub(crate) fn end_status(end: Option<End>) -> Status {
         Some(End::Cancelled { reset }) => {
             Status::canceled("the call was cancelled").with_ended(EndedBy::Cancel { reset })
         }
-        Some(End::Deadline) => {
-            Status::deadline_exceeded("the deadline passed").with_ended(EndedBy::Deadline)
-        }
-        Some(End::Lost) => {
-            Status::unavailable("the connection was lost").with_ended(EndedBy::LostConnection)
-        }
+        Some(End::Deadline) => Status::deadline_exceeded("the deadline passed").with_ended(EndedBy::Deadline),
+        Some(End::Lost) => Status::unavailable("the connection was lost").with_ended(EndedBy::LostConnection),
         Some(End::Finished) | None => Status::canceled("the call has ended"),
     }
 }
@@ -315,9 +324,11 @@ fn start_status(refusal: StartRefusal) -> Status {
         StartRefusal::Closed => Status::unavailable("the connection takes no new calls")
             .with_ended(EndedBy::LostConnection)
             .with_unprocessed(),
-        StartRefusal::Deadline => Status::deadline_exceeded("the deadline passed before the call could start")
-            .with_ended(EndedBy::Deadline)
-            .with_unprocessed(),
+        StartRefusal::Deadline => {
+            Status::deadline_exceeded("the deadline passed before the call could start")
+                .with_ended(EndedBy::Deadline)
+                .with_unprocessed()
+        }
         StartRefusal::Misuse(misuse) => Status::internal(misuse.to_string()).with_source(misuse),
     }
 }

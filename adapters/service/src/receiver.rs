@@ -31,15 +31,7 @@ pub struct Receiver<T, W = Async> {
 
 impl<T, W> Receiver<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
-        Self {
-            call,
-            codec,
-            inbox,
-            scratch: Vec::new(),
-            headers: None,
-            exhausted: false,
-            _wait: PhantomData,
-        }
+        Self { call, codec, inbox, scratch: Vec::new(), headers: None, exhausted: false, _wait: PhantomData }
     }
 
     /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.
@@ -70,7 +62,11 @@ impl<T, W> Receiver<T, W> {
     }
 
     /// The one message of a direction that carries exactly one, and its end.
-    pub(crate) fn poll_one(&mut self, first: &mut Option<T>, context: &mut Context<'_>) -> Poll<Result<T, Status>> {
+    pub(crate) fn poll_one(
+        &mut self,
+        first: &mut Option<T>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T, Status>> {
         loop {
             match (ready!(self.poll_recv(context))?, first.take()) {
                 (Some(_), Some(_)) => {
@@ -83,7 +79,9 @@ impl<T, W> Receiver<T, W> {
                 (Some(message), None) => *first = Some(message),
                 (None, Some(message)) => return Poll::Ready(Ok(message)),
                 (None, None) => {
-                    return Poll::Ready(Err(Status::unimplemented("no message where exactly one was to come")));
+                    return Poll::Ready(Err(Status::unimplemented(
+                        "no message where exactly one was to come",
+                    )));
                 }
             }
         }

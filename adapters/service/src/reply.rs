@@ -81,7 +81,8 @@ impl Answer {
         let (headers, trailers) = {
             let mut outgoing = call.outgoing();
             outgoing.finished = true;
-            let headers = if call.headers_sent() { Metadata::new() } else { std::mem::take(&mut outgoing.headers) };
+            let headers =
+                if call.headers_sent() { Metadata::new() } else { std::mem::take(&mut outgoing.headers) };
             (headers, std::mem::take(&mut outgoing.trailers))
         };
         Self { call, result, scratch, headers, trailers }
@@ -106,7 +107,11 @@ impl Answer {
     }
 
     fn lead<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {
-        if self.call.headers_sent() { Ok(()) } else { endpoint.send_headers(now, self.call.id, &self.headers) }
+        if self.call.headers_sent() {
+            Ok(())
+        } else {
+            endpoint.send_headers(now, self.call.id, &self.headers)
+        }
     }
 
     fn send<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {

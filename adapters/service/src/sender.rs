@@ -78,7 +78,12 @@ impl<T, W> Sender<T, W> {
     }
 
     /// Waits for room, then encodes and queues in the same poll.
-    pub(crate) fn poll_send(&mut self, message: &T, last: bool, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+    pub(crate) fn poll_send(
+        &mut self,
+        message: &T,
+        last: bool,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Status>> {
         loop {
             ready!(self.poll_room(context))?;
             match self.queue(message, last) {
@@ -141,10 +146,6 @@ impl<T, W> Sender<T, W> {
             self.closed = true;
             self.call.link.close_send(self.call.id);
         }
-    }
-
-    pub(crate) fn call(&self) -> &Arc<Call> {
-        &self.call
     }
 
     /// Why the call takes no message: the one error of a call, from the sender's side.

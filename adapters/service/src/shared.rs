@@ -293,12 +293,7 @@ impl<M: Machine<Event = Event>> State<M> {
         }
     }
 
-    fn notice(
-        &mut self,
-        call: CallId,
-        wakes: &mut Wakes,
-        change: impl FnOnce(&mut Slot) -> Option<Waker>,
-    ) {
+    fn notice(&mut self, call: CallId, wakes: &mut Wakes, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
         let Some(slot) = self.slots.get(call) else { return };
         wakes.push(change(slot));
         if slot.gathering {
@@ -387,8 +382,9 @@ where
     /// The driver is done with the connection, and nothing will move any more: everybody is woken, to find its call
     /// ended.
     pub fn lost(&mut self) {
-        self.endpoint().abort(self.now);
-        self.state.machine.handle_output_lost(self.now);
+        let now = self.now;
+        self.endpoint().abort(now);
+        self.state.machine.handle_output_lost(now);
         self.settle();
         self.state.draining = true;
         self.state.queue.call_all(self.wakes);

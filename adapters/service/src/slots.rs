@@ -191,6 +191,10 @@ impl Queue {
 
     /// The first deadline of those who have not been called.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.waiting.iter().filter(|waiting| waiting.waker.is_some()).filter_map(|waiting| waiting.deadline).min()
+        self.waiting
+            .iter()
+            .filter(|waiting| waiting.waker.is_some())
+            .filter_map(|waiting| waiting.deadline)
+            .min()
     }
 }

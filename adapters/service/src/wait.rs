@@ -39,9 +39,7 @@ thread_local! {
 /// The waker that unparks this thread.
 pub(crate) fn thread_waker() -> Waker {
     WAKER
-        .try_with(|cell| {
-            cell.get_or_init(|| Waker::from(Arc::new(Unpark(std::thread::current())))).clone()
-        })
+        .try_with(|cell| cell.get_or_init(|| Waker::from(Arc::new(Unpark(std::thread::current())))).clone())
         .unwrap_or_else(|_| Waker::from(Arc::new(Unpark(std::thread::current()))))
 }
 

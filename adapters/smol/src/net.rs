@@ -72,7 +72,8 @@ impl Server {
                     let _ = stream.set_nodelay(true);
                     let machine = server::Connection::new(config);
                     let peer = Peer::Tcp(peer);
-                    smol::spawn(driver::serve(Smol, stream, machine, peer, router.clone(), &shutdown)).detach();
+                    smol::spawn(driver::serve(Smol, stream, machine, peer, router.clone(), &shutdown))
+                        .detach();
                 }
                 Err(error) => {
                     let wait = pause.after(&error);

@@ -97,12 +97,8 @@ impl<W> Client<W> {
     /// A client on a connection that a driver moves. `scheme` is `http` or `https`; `authority` is the host and port
     /// that requests name.
     pub fn new(link: Arc<dyn Link>, scheme: &str, authority: &str) -> Self {
-        let connection = Connection {
-            link,
-            scheme: scheme.into(),
-            authority: authority.into(),
-            raw: MethodCodecs::raw(),
-        };
+        let connection =
+            Connection { link, scheme: scheme.into(), authority: authority.into(), raw: MethodCodecs::raw() };
         Self { connection: Arc::new(connection), defaults: Arc::default(), _wait: PhantomData }
     }
 
@@ -218,8 +214,7 @@ impl Start<'_> {
     async fn await_start(mut self) -> Result<crate::link::Started, Status> {
         poll_fn(|context| {
             let this = &mut self;
-            let mut starting =
-                Starting { request: &this.request, ticket: &mut this.ticket };
+            let mut starting = Starting { request: &this.request, ticket: &mut this.ticket };
             this.link.poll_start(&mut starting, context)
         })
         .await

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use antiphon::rpc::Protocol;
-use antiphon::{IntoValue, Instant, Metadata, Misuse};
+use antiphon::{Instant, IntoValue, Metadata, Misuse};
 
 use crate::Context;
 

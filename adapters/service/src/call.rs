@@ -1,7 +1,7 @@
 //! What the halves and the context of one call share.
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use antiphon::rpc::{Coding, HttpVersion, Messages, Protocol};
 use antiphon::server::Request;
@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) headers: Metadata,
     /// What compresses the messages that are sent.
     pub(crate) coding: Option<Arc<dyn Coding>>,
+    /// A client's receiver has taken the outcome, and the connection has let go of the call.
+    pub(crate) outcome: OnceLock<Result<(), Status>>,
     /// A server's response headers have left.
     headers_sent: AtomicBool,
     outgoing: Mutex<Outgoing>,
@@ -52,6 +54,7 @@ impl Call {
             deadline: None,
             headers: Metadata::new(),
             coding: None,
+            outcome: OnceLock::new(),
             headers_sent: AtomicBool::new(false),
             outgoing: Mutex::new(Outgoing::default()),
         }
@@ -109,7 +112,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.client {
+        if self.client && self.outcome.get().is_none() {
             self.link.drop_call(self.id);
         }
     }
@@ -120,4 +123,8 @@ impl Drop for Call {
 pub(crate) struct Inbox {
     pub(crate) run: Option<Messages>,
     pub(crate) end: Option<Result<(), Status>>,
+    /// A client: the response headers, once they were asked for or the end was taken.
+    pub(crate) headers: Option<Metadata>,
+    /// A client: the trailers, with the end.
+    pub(crate) trailers: Metadata,
 }

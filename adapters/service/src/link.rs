@@ -73,8 +73,6 @@ pub trait Link: Send + Sync {
     #[doc(hidden)]
     fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
     #[doc(hidden)]
-    fn trailers(&self, call: CallId) -> Metadata;
-    #[doc(hidden)]
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>>;
 }
 
@@ -161,6 +159,12 @@ where
                     }
                 }
             }
+            if E::CLIENT && inbox.end.is_some() {
+                // Nothing more will be asked of it: its slot is free for the next call.
+                inbox.headers = access.endpoint().headers(call).cloned();
+                inbox.trailers = access.endpoint().trailers(call).cloned().unwrap_or_default();
+                access.drop_call(call);
+            }
             Poll::Ready(())
         })
     }
@@ -199,7 +203,7 @@ where
     }
 
     fn ended(&self, call: CallId) -> Option<End> {
-        self.access(|access| access.slot(call).and_then(|slot| slot.ended))
+        self.access(|access| access.last_end(call))
     }
 
     fn fail(&self, call: CallId, status: Status) {
@@ -280,10 +284,6 @@ where
             }
             if access.has_ended(call) { Poll::Ready(None) } else { Poll::Pending }
         })
-    }
-
-    fn trailers(&self, call: CallId) -> Metadata {
-        self.access(|access| access.endpoint().trailers(call).cloned().unwrap_or_default())
     }
 
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {

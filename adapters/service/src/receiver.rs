@@ -23,7 +23,6 @@ pub struct Receiver<T, W = Async> {
     codec: Arc<dyn Codec<T>>,
     inbox: Inbox,
     scratch: Vec<u8>,
-    headers: Option<Metadata>,
     /// The end has been given to an iterator, which ends then.
     exhausted: bool,
     _wait: PhantomData<fn() -> W>,
@@ -46,9 +45,18 @@ impl<T, W> Receiver<T, W> {
             if let Some(end) = &self.inbox.end {
                 return Poll::Ready(end.clone().map(|()| None));
             }
-            let inbox = &mut Received(&mut self.inbox);
-            ready!(self.call.link.poll_read(self.call.id, self.call.takes_one, inbox, context));
+            ready!(self.poll_pull(self.call.takes_one, context));
         }
+    }
+
+    fn poll_pull(&mut self, one: bool, context: &mut Context<'_>) -> Poll<()> {
+        let inbox = &mut Received(&mut self.inbox);
+        ready!(self.call.link.poll_read(self.call.id, one, inbox, context));
+        if let Some(end) = &self.inbox.end {
+            // Nobody else takes the outcome: it is told once, to the sender too.
+            let _ = self.call.outcome.set(end.clone());
+        }
+        Poll::Ready(())
     }
 
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
@@ -88,36 +96,36 @@ impl<T, W> Receiver<T, W> {
     }
 
     pub(crate) fn poll_headers(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        if !self.call.client || self.headers.is_some() {
+        if !self.call.client || self.inbox.headers.is_some() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(headers) = ready!(self.call.link.poll_headers(self.call.id, context)) {
-            self.headers = Some(headers);
-            return Poll::Ready(Ok(()));
-        }
-        // It ended before there were any.
         if self.inbox.end.is_none() {
-            let inbox = &mut Received(&mut self.inbox);
-            ready!(self.call.link.poll_read(self.call.id, true, inbox, context));
+            self.inbox.headers = ready!(self.call.link.poll_headers(self.call.id, context));
+        }
+        // It may have ended before there were any.
+        if self.inbox.headers.is_none() && self.inbox.end.is_none() {
+            ready!(self.poll_pull(true, context));
         }
         match &self.inbox.end {
+            _ if self.inbox.headers.is_some() => Poll::Ready(Ok(())),
             Some(Err(status)) => Poll::Ready(Err(status.clone())),
             _ => Poll::Ready(Err(end_status(self.call.link.ended(self.call.id)))),
         }
     }
 
-    pub(crate) fn taken_headers(&mut self) -> Metadata {
-        self.headers.take().unwrap_or_default()
+    /// The headers and trailers of a response that is complete.
+    pub(crate) fn take_metadata(&mut self) -> (Metadata, Metadata) {
+        (self.inbox.headers.take().unwrap_or_default(), core::mem::take(&mut self.inbox.trailers))
     }
 
     fn known_headers(&self) -> &Metadata {
-        self.headers.as_ref().unwrap_or(&self.call.headers)
+        self.inbox.headers.as_ref().unwrap_or(&self.call.headers)
     }
 
-    /// A client: the trailers of the response, complete once [`recv`](Receiver::recv) has returned the end, good or
-    /// bad. At a server there are none.
-    pub fn trailers(&self) -> Metadata {
-        if self.call.client { self.call.link.trailers(self.call.id) } else { Metadata::new() }
+    /// A client: the trailers of the response, once [`recv`](Receiver::recv) has returned the end, good or bad. Empty
+    /// before that, and at a server.
+    pub fn trailers(&self) -> &Metadata {
+        &self.inbox.trailers
     }
 
     /// A client: cancels the call. At a server: reads no more.

@@ -150,6 +150,9 @@ impl<T, W> Sender<T, W> {
 
     /// Why the call takes no message: the one error of a call, from the sender's side.
     fn refusal(&self, error: SendError) -> Status {
+        if let Some(outcome) = self.call.outcome.get() {
+            return outcome.clone().err().unwrap_or_else(answered);
+        }
         match error {
             SendError::Misuse(antiphon::Misuse::UnknownCall) => end_status(None),
             SendError::Misuse(misuse) => misuse_status(misuse),

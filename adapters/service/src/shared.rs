@@ -183,7 +183,7 @@ where
         loop {
             let waker = context.waker();
             let step = self.access(|access| {
-                let Some(slot) = access.slot(call) else { return Step::Ready(None) };
+                let Some(slot) = access.slot(call) else { return Step::Ready(access.last_end(call)) };
                 if slot.ended.is_some() {
                     return Step::Ready(slot.ended);
                 }
@@ -400,7 +400,12 @@ where
         self.state.slots.get(call)
     }
 
-    /// How a call ended, if it has. A call that nobody knows has ended as well.
+    /// How a call ended, known for a while after it was dropped.
+    pub(crate) fn last_end(&self, call: CallId) -> Option<End> {
+        self.state.slots.last_end(call)
+    }
+
+    /// Whether a call has ended. A call that nobody knows has ended as well.
     pub(crate) fn has_ended(&mut self, call: CallId) -> bool {
         self.slot(call).is_none_or(|slot| slot.ended.is_some())
     }

@@ -104,6 +104,12 @@ impl Slots {
         (slot.used && slot.generation == call.generation).then_some(slot)
     }
 
+    /// How a call ended, known until its place is used again.
+    pub(crate) fn last_end(&self, call: CallId) -> Option<End> {
+        let slot = self.0.get(call.index as usize)?;
+        if slot.generation == call.generation { slot.ended } else { None }
+    }
+
     /// Forgets a call; who waits for it is woken.
     pub(crate) fn close(&mut self, call: CallId, wakes: &mut Wakes) {
         if let Some(slot) = self.get(call) {

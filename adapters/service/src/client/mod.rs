@@ -79,11 +79,7 @@ impl<T> Response<T> {
 
 impl<W> Clone for Client<W> {
     fn clone(&self) -> Self {
-        Self {
-            connection: Arc::clone(&self.connection),
-            defaults: Arc::clone(&self.defaults),
-            _wait: PhantomData,
-        }
+        self.waiting()
     }
 }
 
@@ -125,9 +121,17 @@ impl<W> Client<W> {
         self.connection.link.abort();
     }
 
-    /// The same client, waiting the other way.
-    pub(crate) fn link(&self) -> &Arc<dyn Link> {
+    /// The connection, shared with its calls.
+    pub fn link(&self) -> &Arc<dyn Link> {
         &self.connection.link
+    }
+
+    fn waiting<V>(&self) -> Client<V> {
+        Client {
+            connection: Arc::clone(&self.connection),
+            defaults: Arc::clone(&self.defaults),
+            _wait: PhantomData,
+        }
     }
 
     /// Starts a call, waiting for a slot. The halves are there before the response headers are.
@@ -200,6 +204,20 @@ impl<W> Client<W> {
         let mut receiver: Receiver<O, W> =
             self.start_with_message(path, method, codecs, message, options).await?;
         streams::receive_one(&mut receiver).await
+    }
+}
+
+impl Client<Async> {
+    /// The same connection for callers that block. Never on a thread that drives it.
+    pub fn blocking(&self) -> Client<Blocking> {
+        self.waiting()
+    }
+}
+
+impl Client<Blocking> {
+    /// The same connection for async callers.
+    pub fn asynchronous(&self) -> Client<Async> {
+        self.waiting()
     }
 }
 

@@ -28,9 +28,8 @@ pub struct BidiStream<I, O, W = Async> {
 pub(super) async fn receive_one<O, W>(receiver: &mut Receiver<O, W>) -> Result<Response<O>, Status> {
     let mut first = None;
     let message = poll_fn(|context| receiver.poll_one(&mut first, context)).await?;
-    // The headers came before the message.
-    poll_fn(|context| receiver.poll_headers(context)).await?;
-    Ok(Response { headers: receiver.taken_headers(), message, trailers: receiver.trailers() })
+    let (headers, trailers) = receiver.take_metadata();
+    Ok(Response { headers, message, trailers })
 }
 
 impl<I, O, W> ClientStream<I, O, W> {
@@ -79,7 +78,7 @@ impl<I, O, W> BidiStream<I, O, W> {
     }
 
     /// The trailers of the response, once `recv` has returned the end, good or bad.
-    pub fn trailers(&self) -> Metadata {
+    pub fn trailers(&self) -> &Metadata {
         self.receiver.trailers()
     }
 

@@ -1,0 +1,7 @@
+//! The service layer, judged from outside: both async adapters over loopback, and the driver over a test's own runtime.
+
+mod driver;
+mod ends;
+mod env;
+mod flow;
+mod shapes;

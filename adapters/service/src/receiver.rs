@@ -30,7 +30,7 @@ pub struct Receiver<T, W = Async> {
 
 impl<T, W> Receiver<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
-        Self { call, codec, inbox, scratch: Vec::new(), headers: None, exhausted: false, _wait: PhantomData }
+        Self { call, codec, inbox, scratch: Vec::new(), exhausted: false, _wait: PhantomData }
     }
 
     /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.

@@ -6,7 +6,7 @@ use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use antiphon::rpc::{ClientRequest, Method, Protocol, Shape};
-use antiphon::{EndedBy, Metadata, Status};
+use antiphon::{CallId, EndedBy, Metadata, Status};
 use bytes::Bytes;
 
 use crate::call::{Call, Inbox};
@@ -18,6 +18,9 @@ use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
 
 mod options;
 mod streams;
+
+/// How often a call of one message is begun again that the server certainly did not begin (RFC 9113 §8.7).
+const REFUSALS: u32 = 3;
 
 pub use options::CallOptions;
 pub use streams::{BidiStream, ClientStream};
@@ -134,36 +137,40 @@ impl<W> Client<W> {
         }
     }
 
+    /// The options of a call with this client's defaults, and the time that it has as a deadline.
+    fn settle(&self, options: CallOptions) -> CallOptions {
+        let mut options = options.over(&self.defaults);
+        let timeout = options.timeout.take().map(|timeout| self.connection.link.now() + timeout);
+        options.deadline = match (timeout, options.deadline) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        options
+    }
+
     /// Starts a call, waiting for a slot. The halves are there before the response headers are.
     async fn open<I, O, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
-        options: CallOptions,
+        options: &CallOptions,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        let options = options.over(&self.defaults);
         let link = &self.connection.link;
-        let now = link.now();
         let codec = options.codec.as_deref().unwrap_or("proto");
         let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
-        let timeout = options.timeout.map(|timeout| now + timeout);
-        let deadline = match (timeout, options.deadline) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        };
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
         let request = ClientRequest::new(protocol, codec, method, &self.connection.authority, path)
             .scheme(&self.connection.scheme)
             .metadata(&options.metadata)
-            .deadline(deadline)
+            .deadline(options.deadline)
             .coding(options.coding.as_ref().and_then(Option::as_deref))
             .use_get(options.use_get.unwrap_or(false));
-        let mut call = Call::new(Arc::clone(link), antiphon::CallId { index: 0, generation: 0 }, false);
+        let mut call = Call::new(Arc::clone(link), CallId { index: 0, generation: 0 }, false);
         call.procedure.push_str(path);
         call.codec.push_str(codec);
         call.protocol = Some(protocol);
-        call.deadline = deadline;
+        call.deadline = options.deadline;
         call.takes_one = !method.shape.returns_stream();
         let started = Start { link, request, ticket: Ticket::default() }.await_start().await?;
         call.id = started.call;
@@ -174,13 +181,23 @@ impl<W> Client<W> {
         Ok((Sender::new(call, encode), receiver))
     }
 
+    async fn open_stream<I, O, V>(
+        &self,
+        path: &str,
+        method: Method,
+        codecs: &MethodCodecs<I, O>,
+        options: CallOptions,
+    ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
+        self.open(path, method, codecs, &self.settle(options)).await
+    }
+
     async fn start_with_message<I, O, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
         message: &I,
-        options: CallOptions,
+        options: &CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
         let (mut sender, receiver) = self.open::<I, O, V>(path, method, codecs, options).await?;
         match poll_fn(|context| sender.poll_send(message, true, context)).await {
@@ -193,6 +210,17 @@ impl<W> Client<W> {
         Ok(receiver)
     }
 
+    async fn call_stream<I, O, V>(
+        &self,
+        path: &str,
+        codecs: &MethodCodecs<I, O>,
+        message: &I,
+        options: CallOptions,
+    ) -> Result<Receiver<O, V>, Status> {
+        let method = Method::new(Shape::ServerStream);
+        self.start_with_message(path, method, codecs, message, &self.settle(options)).await
+    }
+
     async fn call_one<I, O>(
         &self,
         path: &str,
@@ -201,9 +229,17 @@ impl<W> Client<W> {
         message: &I,
         options: CallOptions,
     ) -> Result<Response<O>, Status> {
-        let mut receiver: Receiver<O, W> =
-            self.start_with_message(path, method, codecs, message, options).await?;
-        streams::receive_one(&mut receiver).await
+        let options = self.settle(options);
+        let mut refusals = 0;
+        loop {
+            let mut receiver: Receiver<O, W> =
+                self.start_with_message(path, method, codecs, message, &options).await?;
+            match streams::receive_one(&mut receiver).await {
+                // Refused before it began: the limit of concurrent calls was not known yet, for example.
+                Err(status) if status.unprocessed() && refusals < REFUSALS => refusals += 1,
+                result => return result,
+            }
+        }
     }
 }
 
@@ -280,8 +316,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<O, $wait>, Status> {
                 let $client = self;
-                let method = Method::new(Shape::ServerStream);
-                let $future = self.start_with_message(path, method, codecs, &message, options);
+                let $future = self.call_stream(path, codecs, &message, options);
                 $run
             }
 
@@ -296,7 +331,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<ClientStream<I, O, $wait>, Status> {
                 let $client = self;
-                let $future = self.open(path, Method::new(Shape::ClientStream), codecs, options);
+                let $future = self.open_stream(path, Method::new(Shape::ClientStream), codecs, options);
                 let (sender, receiver) = $run?;
                 Ok(ClientStream::new(sender, receiver))
             }
@@ -312,7 +347,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<I, O, $wait>, Status> {
                 let $client = self;
-                let $future = self.open(path, Method::new(Shape::Bidi), codecs, options);
+                let $future = self.open_stream(path, Method::new(Shape::Bidi), codecs, options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
             }
@@ -345,9 +380,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
                 let $client = self;
-                let method = Method::new(Shape::ServerStream);
-                let $future =
-                    self.start_with_message(path, method, &self.connection.raw, &message, options);
+                let $future = self.call_stream(path, &self.connection.raw, &message, options);
                 $run
             }
 
@@ -362,7 +395,7 @@ macro_rules! calls {
             ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
                 let method = Method::new(Shape::ClientStream);
-                let $future = self.open(path, method, &self.connection.raw, options);
+                let $future = self.open_stream(path, method, &self.connection.raw, options);
                 let (sender, receiver) = $run?;
                 Ok(ClientStream::new(sender, receiver))
             }
@@ -377,7 +410,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
-                let $future = self.open(path, Method::new(Shape::Bidi), &self.connection.raw, options);
+                let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
             }

@@ -37,6 +37,8 @@ pub(crate) struct Inbound {
     /// The length of a bare body, if its head told.
     pub(crate) content_length: Option<usize>,
     text: Decoder,
+    /// The text is no base64 behind what has been decoded.
+    bad_text: bool,
     /// Bytes decoded from text: less than one message, or one block more.
     decoded: BytesMut,
 }
@@ -50,12 +52,13 @@ impl Inbound {
         self.content_length = None;
         if framing == Framing::Text {
             self.text = Decoder::new();
+            self.bad_text = false;
             self.decoded.clear();
         }
     }
 
-    /// Looks at the front of an enveloped body, at most `most` messages. Never for a bare one.
-    pub(crate) fn look(&mut self, body: &mut BytesMut, most: usize) -> Result<Front, BadText> {
+    /// Looks at the front of an enveloped body, at most `most` messages. Never for a bare one. `ended`: nothing follows.
+    pub(crate) fn look(&mut self, body: &mut BytesMut, most: usize, ended: bool) -> Result<Front, BadText> {
         let legal = if self.coding.is_some() { COMPRESSED } else { 0 };
         if self.framing != Framing::Text {
             return Ok(scan(body, self.max, legal, most));
@@ -63,7 +66,7 @@ impl Inbound {
         loop {
             let front = scan(&self.decoded, self.max, legal, most);
             let Front::Need(need) = front else { return Ok(front) };
-            if let Some(need) = self.decode_text(body, need)? {
+            if let Some(need) = self.decode_text(body, need, ended)? {
                 return Ok(Front::Need(need));
             }
         }
@@ -72,17 +75,26 @@ impl Inbound {
     /// Decodes text so that `need` bytes may be there; if the body does not have enough, says how long it must be.
     ///
     /// Only whole groups of four characters are decoded, and none before they can complete what is needed: text waits in
-    /// the body, where the windows count it.
-    pub(crate) fn decode_text(&mut self, body: &mut BytesMut, need: usize) -> Result<Option<usize>, BadText> {
+    /// the body, where the windows count it. When nothing follows, the rest is decoded to see what is wrong with it.
+    pub(crate) fn decode_text(
+        &mut self,
+        body: &mut BytesMut,
+        need: usize,
+        ended: bool,
+    ) -> Result<Option<usize>, BadText> {
+        if self.bad_text {
+            return Err(BadText);
+        }
         let missing = need.saturating_sub(self.decoded.len());
         // Four characters make three bytes at most; padding among them asks for more in the next round.
         let least = missing.div_ceil(3).saturating_mul(4);
         let groups = body.len() - body.len() % 4;
-        if groups < least {
+        if groups < least && !(ended && groups > 0) {
             return Ok(Some(least));
         }
         let block = body.split_to(groups.min(least.max(TEXT_BLOCK)));
-        self.text.feed(&block, &mut self.decoded).map_err(|_| BadText)?;
+        // What was decoded in front of an error counts first, however the text was cut.
+        self.bad_text = self.text.feed(&block, &mut self.decoded).is_err();
         Ok(None)
     }
 
@@ -108,7 +120,7 @@ impl Inbound {
 
     /// How many bytes stand in front of the end of the body: those of an incomplete message, if nothing else is found.
     pub(crate) fn left(&self, body: &BytesMut) -> usize {
-        body.len() + self.decoded.len()
+        body.len() + self.decoded.len() + usize::from(self.bad_text)
     }
 
     /// How many bytes of messages there are, decoded if they were text.

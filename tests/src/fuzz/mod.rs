@@ -4,3 +4,4 @@ pub mod codec;
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod rpc;

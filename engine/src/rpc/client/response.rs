@@ -210,7 +210,7 @@ impl ClientCall {
     fn step(&mut self, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Step {
         if self.response == Response::Waiting {
             return match end {
-                None => Step::Give(Read::NeedMore { need: 1 }),
+                None => Step::Give(Read::NeedMore { need: body.len().saturating_add(1) }),
                 Some(end) => Step::failed(
                     status_of_response_end(end)
                         .unwrap_or_else(|| Status::internal("the response ended without a head")),
@@ -352,7 +352,7 @@ impl ClientCall {
         if self.protocol != Protocol::Grpc && self.answer.by_end.is_some() {
             return Some(self.behind_end(body, end));
         }
-        let Ok(front) = self.inbound.look(body, usize::MAX) else { return Some(bad_text()) };
+        let Ok(front) = self.inbound.look(body, usize::MAX, end.is_some()) else { return Some(bad_text()) };
         Some(match front {
             Front::Run { bytes, count } => {
                 self.received = self.received.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
@@ -410,7 +410,7 @@ impl ClientCall {
         if self.inbound.available(body) < need {
             // Text is decoded only as far as it is needed.
             match self.inbound.framing {
-                Framing::Text => match self.inbound.decode_text(body, need) {
+                Framing::Text => match self.inbound.decode_text(body, need, end.is_some()) {
                     Err(BadText) => return Some(bad_text()),
                     Ok(None) => return None,
                     Ok(Some(need)) => return Some(self.incomplete(need, body, end)),

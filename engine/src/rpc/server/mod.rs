@@ -178,7 +178,7 @@ impl ServerCall {
     fn receive_enveloped(&mut self, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Step {
         let one = self.takes_one();
         // Of a single message, the one behind it is looked for as well.
-        let Ok(front) = self.inbound.look(body, if one { 1 } else { usize::MAX }) else {
+        let Ok(front) = self.inbound.look(body, if one { 1 } else { usize::MAX }, end.is_some()) else {
             return Step::Fault(self.malformed("the body is not base64"));
         };
         match front {

@@ -18,6 +18,8 @@
 //! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 mod client;
 mod codec;

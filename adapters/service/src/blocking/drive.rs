@@ -67,7 +67,12 @@ where
     W: Write + Send + 'static,
     C: Control,
 {
-    pub(super) fn new(clock: Arc<dyn Clock>, writer: W, control: C, dispatch: Option<Dispatch<M, E, Self>>) -> Self {
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        writer: W,
+        control: C,
+        dispatch: Option<Dispatch<M, E, Self>>,
+    ) -> Self {
         control.set_write_timeout(Some(WRITE_BOUND));
         let signals =
             Signals { wants_input: true, timeout: None, owed: false, housekeeper: false, finished: false };

@@ -44,7 +44,9 @@ where
     let shared = Arc::new(Shared::new(machine, peer, drive));
     shared.drive().attach(&shared);
     let moved = Arc::clone(&shared);
-    std::thread::Builder::new().name("antiphon-reader".into()).spawn(move || moved.drive().reader(&moved, reader))?;
+    std::thread::Builder::new()
+        .name("antiphon-reader".into())
+        .spawn(move || moved.drive().reader(&moved, reader))?;
     shared.drive().transmit(&shared);
     let link: Arc<dyn Link> = shared;
     Ok(Client::new(link, scheme, authority))

@@ -72,7 +72,8 @@ impl Pool {
         let inner = Arc::clone(&self.0);
         let slot = Arc::new(Mutex::new(Some(job)));
         let first = Arc::clone(&slot);
-        let started = std::thread::Builder::new().name("antiphon-worker".into()).spawn(move || inner.worker(&first));
+        let started =
+            std::thread::Builder::new().name("antiphon-worker".into()).spawn(move || inner.worker(&first));
         match started {
             Ok(_) => Ok(()),
             Err(_) => {

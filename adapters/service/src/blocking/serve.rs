@@ -143,7 +143,8 @@ impl Side {
     /// Runs a handler on another worker, or answers that there is none for it.
     fn send_off(&self, job: BlockingJob) {
         let slot = Arc::new(Mutex::new(Some(job)));
-        let take = |slot: &Mutex<Option<BlockingJob>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let take =
+            |slot: &Mutex<Option<BlockingJob>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let theirs = Arc::clone(&slot);
         let run = move || {
             if let Some(job) = take(&theirs) {

@@ -31,7 +31,7 @@ pub fn method(path: &str) -> Option<Method> {
 }
 
 /// What happened to one call, in order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// The headers of the peer, `name: value` a line.
     pub headers: Option<String>,
@@ -45,6 +45,15 @@ pub struct Record {
     pub ended: Vec<End>,
     /// Codes of `Stopped`.
     pub stopped: Vec<u32>,
+}
+
+/// Messages by their length alone.
+impl core::fmt::Debug for Record {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let lengths: Vec<usize> = self.messages.iter().map(Vec::len).collect();
+        write!(f, "[messages {lengths:?} end {:?} ended {:?}", self.end, self.ended)?;
+        write!(f, " stopped {:?} headers {:?} trailers {:?}]", self.stopped, self.headers, self.trailers)
+    }
 }
 
 fn lines(metadata: &Metadata) -> String {
@@ -239,7 +248,7 @@ impl App<server::Connection> for Echo {
 }
 
 /// A call to make.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Plan {
     /// The protocol.
     pub protocol: Protocol,
@@ -287,6 +296,16 @@ impl Plan {
     pub fn small(protocol: Protocol, shape: Shape) -> Self {
         let count = if shape.takes_stream() { 3 } else { 1 };
         Self::new(protocol, shape, (0..count).map(|index| format!("message {index}").into_bytes()).collect())
+    }
+}
+
+/// Without the messages.
+impl core::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let lengths: Vec<usize> = self.messages.iter().map(Vec::len).collect();
+        write!(f, "[{:?} {:?} {:?} messages {lengths:?}", self.protocol, self.shape, self.path)?;
+        write!(f, " timeout {:?} get {} cancel {:?}", self.timeout, self.get, self.cancel_after)?;
+        write!(f, " keep_open {} metadata {:?}]", self.keep_open, self.metadata)
     }
 }
 
@@ -458,8 +477,7 @@ impl App<client::Connection> for Script {
                     }
                 }
             }
-            Event::Available => self.full = false,
-            Event::Draining => {}
+            Event::Available | Event::Draining => self.full = false,
             Event::Started(_) => panic!("a client's calls are not started by the peer"),
         }
     }

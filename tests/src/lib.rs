@@ -5,4 +5,5 @@ pub mod fuzz;
 pub mod h2kit;
 pub mod h2strict;
 pub mod hex;
+pub mod laws;
 pub mod pair;

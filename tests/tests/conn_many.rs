@@ -214,7 +214,7 @@ fn the_worst_case_is_stated() {
     let worst = machine.worst_case_bytes();
     assert!(server::Connection::new(Arc::default()).worst_case_bytes() >= worst, "the peer chooses");
     // 200 slots with a window and a queue each, the assembly, and one message above each queue.
-    assert!(worst > 200 * (2 * 64 << 10) && worst < 4 << 30, "{worst}");
+    assert!(worst > 200 * (128 << 10) && worst < (4 << 30), "{worst}");
     let machine = server::Connection::with_version(Arc::default(), HttpVersion::Http11);
     assert!(machine.worst_case_bytes() < 64 << 20, "{}", machine.worst_case_bytes());
 }

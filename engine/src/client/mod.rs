@@ -132,7 +132,7 @@ impl Connection {
     /// Takes no new calls; open ones go on. The machine closes when the last call has been dropped.
     pub fn drain(&mut self, now: Instant) {
         self.advance(now);
-        self.refuses = true;
+        self.refuse();
         self.http.drain(self.now);
         self.absorb();
     }
@@ -200,6 +200,12 @@ impl Connection {
             + (self.free.capacity() + self.by_stream.capacity()) * size_of::<u32>()
     }
 
+    /// No new call will be taken any more.
+    fn refuse(&mut self) {
+        self.draining |= !self.refuses;
+        self.refuses = true;
+    }
+
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -221,10 +227,7 @@ impl Connection {
                     slot.call.stopped();
                     self.notices.set(place, notices::STOPPED);
                 }
-                StreamEvent::Draining => {
-                    self.draining |= !self.refuses;
-                    self.refuses = true;
-                }
+                StreamEvent::Draining => self.refuse(),
                 StreamEvent::Lost(key) => {
                     let Some((place, _)) = self.place(key) else { continue };
                     if let Some(slot) = self.slots.get_mut(place as usize) {
@@ -233,6 +236,9 @@ impl Connection {
                 }
                 StreamEvent::Available | StreamEvent::Opened(_) => {}
             }
+        }
+        if self.http.closing() != Closing::Open {
+            self.refuse();
         }
         if self.wants_start && self.has_room() {
             self.wants_start = false;
@@ -247,23 +253,20 @@ impl Connection {
         (slot.key == Some(key) && slot.phase != Phase::Free).then_some((place, slot.phase))
     }
 
-    /// Something of a response has arrived: the application is told when it completes something.
+    /// Something of a response has arrived, or its end.
     fn arrived(&mut self, key: StreamKey) {
         let Some((place, Phase::Open)) = self.place(key) else { return };
         let Some(slot) = self.slots.get_mut(place as usize) else { return };
         let end = self.http.receive_end(key);
-        let mut tell = end.is_some();
         if !slot.headed {
             if let Some(head) = self.http.head(key) {
                 slot.headed = true;
                 slot.call.receive_head(head);
-                tell = true;
+                // The headers are news, too.
+                slot.need = 0;
             }
         }
-        let held = self.http.body(key).map_or(0, |body| body.len());
-        if tell || held >= slot.need {
-            self.notices.set(place, notices::READABLE);
-        }
+        self.notices.set(place, notices::READABLE);
         if let Some(end) = end {
             let end = match end {
                 ReceiveEnd::Reset(code) => End::Cancelled { reset: Some(code) },
@@ -357,18 +360,26 @@ impl Connection {
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
             Due::Drain => {
-                self.draining = true;
+                self.refuse();
                 self.drain(self.now);
             }
             Due::Abort => self.abort(self.now),
         }
     }
 
-    fn event(&self, index: u32, kind: u8) -> Option<Event> {
+    /// The event of a notice, if it still has a meaning. That bytes have arrived is told when they complete something:
+    /// this is looked at here and not on arrival, so that it does not matter how they were cut.
+    fn event(&mut self, index: u32, kind: u8) -> Option<Event> {
         let slot = self.slots.get(index as usize)?;
         let call = CallId { index, generation: slot.generation };
         Some(match (kind, slot.phase) {
             (_, Phase::Free) => return None,
+            (notices::READABLE, Phase::Open) => {
+                let key = slot.key?;
+                let held = self.http.body(key).map_or(0, |body| body.len());
+                let worth = held >= slot.need || self.http.receive_end(key).is_some();
+                return worth.then_some(Event::Readable(call));
+            }
             (notices::READABLE, _) => Event::Readable(call),
             (notices::WRITABLE, _) => Event::Writable(call),
             (notices::STOPPED, _) => Event::Stopped(call, slot.stop_code),

@@ -48,6 +48,8 @@ pub struct Connection {
     notices: Notices,
     /// The connection's own notice is to be told.
     draining: bool,
+    /// That the connection takes no new calls has been told, or will be.
+    refuses: bool,
     now: Instant,
     deadlines: Deadlines,
     /// Calls that the application has not dropped.
@@ -99,6 +101,7 @@ impl Connection {
             slots: Vec::new(),
             notices: Notices::default(),
             draining: false,
+            refuses: false,
             now: Instant::EPOCH,
             deadlines: Deadlines::default(),
             held: 0,
@@ -112,6 +115,7 @@ impl Connection {
     /// `Connection: close`. The machine closes when the last call has been dropped.
     pub fn drain(&mut self, now: Instant) {
         self.advance(now);
+        self.refuse();
         self.http.drain(self.now);
         self.absorb();
     }
@@ -151,6 +155,12 @@ impl Connection {
         self.slots.capacity() * size_of::<Slot>() + self.notices.capacity_bytes()
     }
 
+    /// No new call will come.
+    fn refuse(&mut self) {
+        self.draining |= !self.refuses;
+        self.refuses = true;
+    }
+
     fn advance(&mut self, now: Instant) {
         self.now = self.now.max(now);
     }
@@ -172,15 +182,11 @@ impl Connection {
                     // A client that has only closed its sending side can still be answered, if it is known to do so.
                     let answerable = self.http.poll_room(key) != Err(SendError::Ended);
                     if !(answerable && self.config.allow_half_closed) {
-                        self.notices.set(key.index, notices::READABLE);
                         self.end_call(key, End::Cancelled { reset: Some(code) });
                     }
                 }
-                StreamEvent::Lost(key) => {
-                    self.notices.set(key.index, notices::READABLE);
-                    self.end_call(key, End::Lost);
-                }
-                StreamEvent::Draining => self.draining = true,
+                StreamEvent::Lost(key) => self.end_call(key, End::Lost),
+                StreamEvent::Draining => self.refuse(),
                 StreamEvent::Available => {}
             }
         }
@@ -213,18 +219,13 @@ impl Connection {
         self.settle(key);
     }
 
-    /// Something of a request has arrived: the application is told when it completes something.
+    /// Something of a request has arrived, or its end.
     fn arrived(&mut self, key: StreamKey) {
-        let end = self.http.receive_end(key);
-        let Some(slot) = find(&mut self.slots, key) else { return };
-        if slot.phase != Phase::Open {
+        if !self.is_open(key) {
             return;
         }
-        let held = self.http.body(key).map_or(0, |body| body.len());
-        if end.is_some() || held >= slot.need {
-            self.notices.set(key.index, notices::READABLE);
-        }
-        match end {
+        self.notices.set(key.index, notices::READABLE);
+        match self.http.receive_end(key) {
             None | Some(ReceiveEnd::Clean | ReceiveEnd::Local | ReceiveEnd::Unprocessed) => {}
             Some(ReceiveEnd::Reset(code)) => self.end_call(key, End::Cancelled { reset: Some(code) }),
             Some(ReceiveEnd::Malformed(_) | ReceiveEnd::TooLarge) => {
@@ -263,7 +264,9 @@ impl Connection {
             End::Cancelled { .. } | End::Lost => slot.call.stopped(),
         }
         self.notices.unset(key.index, notices::WRITABLE);
-        self.notices.set(key.index, notices::ENDED);
+        // A reader that waits is told, too; one that has finished the call itself does not wait.
+        let reader = if end == End::Finished { 0 } else { notices::READABLE };
+        self.notices.set(key.index, reader | notices::ENDED);
     }
 
     /// The connection has ended: so have its calls.
@@ -273,7 +276,6 @@ impl Connection {
         }
         for place in 0..self.slots.len() {
             let Some(key) = self.open_key(place) else { continue };
-            self.notices.set(key.index, notices::READABLE);
             self.end_call(key, End::Lost);
         }
     }
@@ -290,7 +292,6 @@ impl Connection {
                 continue;
             }
             slot.call.on_deadline(&mut Answering { http: &mut self.http, now: self.now, key });
-            self.notices.set(key.index, notices::READABLE);
             self.end_call(key, End::Deadline);
         }
         self.deadlines.set_earliest(earliest);
@@ -314,7 +315,11 @@ impl Connection {
     /// After anything that may have ended the connection.
     fn after(&mut self, result: Result<(), ConnectionError>) -> Result<(), ConnectionError> {
         self.absorb();
-        if result.is_err() || self.http.closing() == Closing::Closed {
+        let closing = self.http.closing();
+        if closing != Closing::Open {
+            self.refuse();
+        }
+        if result.is_err() || closing == Closing::Closed {
             self.lose_calls();
         }
         result
@@ -324,19 +329,26 @@ impl Connection {
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
             Due::Drain => {
-                self.draining = true;
+                self.refuse();
                 self.drain(self.now);
             }
             Due::Abort => self.abort(self.now),
         }
     }
 
-    fn event(&self, index: u32, kind: u8) -> Option<Event> {
+    /// The event of a notice, if it still has a meaning. That bytes have arrived is told when they complete something:
+    /// this is looked at here and not on arrival, so that it does not matter how they were cut.
+    fn event(&mut self, index: u32, kind: u8) -> Option<Event> {
         let slot = self.slots.get(index as usize)?;
         let call = CallId { index, generation: slot.generation };
         Some(match (kind, slot.phase) {
             (_, Phase::Free) => return None,
             (notices::STARTED, _) => Event::Started(call),
+            (notices::READABLE, Phase::Open) => {
+                let held = self.http.body(call.key()).map_or(0, |body| body.len());
+                let worth = held >= slot.need || self.http.receive_end(call.key()).is_some();
+                return worth.then_some(Event::Readable(call));
+            }
             (notices::READABLE, _) => Event::Readable(call),
             (notices::WRITABLE, _) => Event::Writable(call),
             (notices::ENDED, Phase::Ended(end)) => Event::Ended(call, end),

@@ -352,7 +352,9 @@ impl ClientCall {
         if self.protocol != Protocol::Grpc && self.answer.by_end.is_some() {
             return Some(self.behind_end(body, end));
         }
-        let Ok(front) = self.inbound.look(body, usize::MAX, end.is_some()) else { return Some(bad_text()) };
+        // Of a single message, the one behind it is a fault of its own, wherever the body was cut.
+        let most = if self.method.shape.returns_stream() { usize::MAX } else { 1 };
+        let Ok(front) = self.inbound.look(body, most, end.is_some()) else { return Some(bad_text()) };
         Some(match front {
             Front::Run { bytes, count } => {
                 self.received = self.received.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));

@@ -40,6 +40,15 @@ impl Msg {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// Takes another message's text into this one, and counts it.
+    pub(super) fn add(&mut self, other: &Self) {
+        if self.count > 0 {
+            self.text.push(' ');
+        }
+        self.text.push_str(&other.text);
+        self.count = self.count.saturating_add(1);
+    }
+
     /// Reads a message in the codec of its call: `json`, or `proto` for anything else.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Bodies: envelopes, trailer frames, end-of-stream messages, or plain bytes.
 
-use super::{Describe, Direction, Lines};
+use super::{Describe, Lines};
 
 /// What a body holds, told by its content-type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,22 +47,22 @@ impl BodyReader {
         Self { kind: BodyKind::of(content_type), codec, pending: Vec::new(), describe }
     }
 
-    pub(super) fn read(&mut self, direction: Direction, bytes: &[u8], lines: &mut Lines) {
+    pub(super) fn read(&mut self, bytes: &[u8], lines: &mut Lines) {
         match self.kind.clone() {
             BodyKind::Bare => {
                 if !bytes.is_empty() {
-                    lines.detail(&format!("{} bytes: {}", bytes.len(), (self.describe)(&self.codec, bytes)));
+                    lines.detail(&(self.describe)(&self.codec, bytes));
                 }
             }
             BodyKind::Text(_) => lines.detail(&format!("{} bytes of base64", bytes.len())),
             BodyKind::Envelopes(codec) => {
                 self.pending.extend_from_slice(bytes);
-                self.envelopes(direction, &codec, lines);
+                self.envelopes(&codec, lines);
             }
         }
     }
 
-    fn envelopes(&mut self, _: Direction, codec: &str, lines: &mut Lines) {
+    fn envelopes(&mut self, codec: &str, lines: &mut Lines) {
         while let Some((flags, length)) = prefix(&self.pending) {
             let Some(payload) = self.pending.get(5..5 + length) else {
                 return;

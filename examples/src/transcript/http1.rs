@@ -96,7 +96,7 @@ impl Half {
         }
         let bytes: Vec<u8> = self.pending.drain(..length).collect();
         lines.event(direction, "body", &format!("{length} bytes"));
-        body.read(direction, &bytes, lines);
+        body.read(&bytes, lines);
         lines.half_close(direction);
         true
     }
@@ -109,6 +109,7 @@ impl Half {
         match line {
             Some((start, 0)) => {
                 self.pending.drain(..start);
+                lines.event(direction, "last chunk", "");
                 self.state = State::Trailers;
                 true
             }
@@ -116,7 +117,7 @@ impl Half {
                 let bytes = self.pending[start..start + size].to_vec();
                 self.pending.drain(..start + size + 2);
                 lines.event(direction, "chunk", &format!("{size} bytes"));
-                body.read(direction, &bytes, lines);
+                body.read(&bytes, lines);
                 self.state = State::Chunked(body);
                 true
             }
@@ -134,7 +135,6 @@ impl Half {
         };
         let row: Vec<u8> = self.pending.drain(..end + 2).take(end).collect();
         if row.is_empty() {
-            lines.event(direction, "last chunk", "");
             lines.half_close(direction);
         } else {
             lines.detail(&String::from_utf8_lossy(&row));

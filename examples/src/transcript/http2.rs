@@ -76,7 +76,7 @@ fn show(half: &mut Half, direction: Direction, frame: &Frame, describe: Describe
         0 => {
             lines.event(direction, "DATA", &format!("stream {stream}, {} bytes", payload.len()));
             if let Some(body) = half.bodies.get_mut(stream) {
-                body.read(direction, payload, lines);
+                body.read(payload, lines);
             }
         }
         1 => show_headers(half, direction, frame, describe, lines),
@@ -85,6 +85,9 @@ fn show(half: &mut Half, direction: Direction, frame: &Frame, describe: Describe
         4 => lines.aside(direction, &format!("SETTINGS, {} entries", payload.len() / 6)),
         6 => lines.aside(direction, if flags & 1 == 1 { "PING acknowledged" } else { "PING" }),
         7 => lines.aside(direction, &format!("GOAWAY, {}", code(payload.get(4..).unwrap_or_default()))),
+        8 if *stream == 0 => {
+            lines.aside(direction, &format!("WINDOW_UPDATE, the connection, {} bytes", number(payload)));
+        }
         8 => lines.aside(direction, &format!("WINDOW_UPDATE, stream {stream}, {} bytes", number(payload))),
         other => lines.aside(direction, &format!("frame of type {other}, {} bytes", payload.len())),
     }

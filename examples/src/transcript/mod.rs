@@ -8,6 +8,8 @@ mod body;
 mod http1;
 mod http2;
 mod paint;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,16 +35,34 @@ pub struct Recorder(Arc<Mutex<Vec<Piece>>>);
 impl Recorder {
     /// Notes that `bytes` passed.
     pub fn note(&self, direction: Direction, bytes: &[u8]) {
+        append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), direction, bytes);
+    }
+
+    /// Writes, and notes as many bytes as were `written` before anything else can be noted: the answer to what is
+    /// written may be read by another thread before the write returns.
+    pub fn note_written<R>(
+        &self,
+        bytes: &[u8],
+        write: impl FnOnce(&[u8]) -> R,
+        written: impl FnOnce(&R) -> usize,
+    ) -> R {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match log.last_mut() {
-            Some((last, piece)) if *last == direction => piece.extend_from_slice(bytes),
-            _ => log.push((direction, bytes.to_vec())),
-        }
+        let result = write(bytes);
+        append(&mut log, Direction::Sent, bytes.get(..written(&result)).unwrap_or(bytes));
+        result
     }
 
     /// Takes what has passed since the last time.
     pub fn take(&self) -> Vec<Piece> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn append(log: &mut Vec<Piece>, direction: Direction, bytes: &[u8]) {
+    match log.last_mut() {
+        _ if bytes.is_empty() => {}
+        Some((last, piece)) if *last == direction => piece.extend_from_slice(bytes),
+        _ => log.push((direction, bytes.to_vec())),
     }
 }
 

@@ -41,7 +41,7 @@ impl Adapter {
     pub fn sleep(self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::Blocking => Box::pin(async move { std::thread::sleep(duration) }),
-            Self::Smol => Box::pin(async move { drop(smol::Timer::after(duration).await) }),
+            Self::Smol => Box::pin(async move { let _ = smol::Timer::after(duration).await; }),
             Self::Tokio => Box::pin(tokio::time::sleep(duration)),
         }
     }
@@ -89,8 +89,9 @@ mod tests {
 
     #[test]
     fn the_adapter_is_named() {
-        let parse =
-            |arguments: &[&str]| Adapter::from_arguments(arguments.iter().map(|argument| (*argument).to_owned()));
+        let parse = |arguments: &[&str]| {
+            Adapter::from_arguments(arguments.iter().map(|argument| (*argument).to_owned()))
+        };
         assert_eq!(parse(&["program", "--adapter", "smol"]), Ok(Adapter::Smol));
         assert!(parse(&["program"]).is_err());
         assert!(parse(&["program", "--adapter", "other"]).is_err());

@@ -87,7 +87,10 @@ struct Wire<W> {
 
 enum State<W> {
     /// A call of one message, which is held until the call is made.
-    Holding { shape: Shape, message: Bytes },
+    Holding {
+        shape: Shape,
+        message: Bytes,
+    },
     Upload(ClientStream<Bytes, Bytes, W>),
     Halves(Option<Sender<Bytes, W>>, Receiver<Bytes, W>),
     Over(Result<(), Status>),
@@ -156,15 +159,11 @@ impl<W: Waiting> Wire<W> {
     /// tell the outcome; or the receiver.
     fn cancel(&mut self) {
         let cancelled = Status::canceled("the receiver was dropped");
-        let over = |result| std::mem::replace(&mut self.state, State::Over(result));
-        self.state = match over(Err(cancelled)) {
-            State::Halves(Some(sender), receiver) => {
-                drop(sender);
-                State::Halves(None, receiver)
-            }
-            State::Over(result) => State::Over(result),
-            State::Halves(None, _) | State::Holding { .. } | State::Upload(_) => return,
-        };
+        match std::mem::replace(&mut self.state, State::Over(Err(cancelled))) {
+            State::Halves(Some(_), receiver) => self.state = State::Halves(None, receiver),
+            State::Over(result) => self.state = State::Over(result),
+            State::Halves(None, _) | State::Holding { .. } | State::Upload(_) => {}
+        }
     }
 
     async fn receive(&mut self) -> Result<Option<Bytes>, Status> {

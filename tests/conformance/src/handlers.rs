@@ -41,7 +41,8 @@ pub fn shape(method: Method) -> Shape {
 fn async_handler(method: Method, adapter: Adapter) -> handler::Handler {
     match shape(method) {
         Shape::Unary => handler::unary(move |context, message| async move {
-            one(serve::<antiphon_service::Async>(adapter, method, context, Source::one(message), Sink::one()).await)
+            one(serve::<antiphon_service::Async>(adapter, method, context, Source::one(message), Sink::one())
+                .await)
         }),
         Shape::ServerStream => handler::server_stream(move |context, message, sender| async move {
             none(serve(adapter, method, context, Source::one(message), Sink::Many(sender)).await)
@@ -124,7 +125,8 @@ async fn serve<W: Waiting>(
     mut source: Source<W>,
     mut sink: Sink<W>,
 ) -> Result<Option<Bytes>, Status> {
-    let codec = Codec::from_name(context.codec()).ok_or_else(|| Status::internal("a codec that was not offered"))?;
+    let codec =
+        Codec::from_name(context.codec()).ok_or_else(|| Status::internal("a codec that was not offered"))?;
     let mut call = Call::new(method, codec, observe(&context));
     loop {
         match call.next_step() {

@@ -25,7 +25,8 @@ pub trait Waiting: Send + Sized + 'static {
         receiver: &mut Receiver<Bytes, Self>,
     ) -> impl Future<Output = Result<Option<Bytes>, Status>> + Send;
 
-    fn headers(receiver: &mut Receiver<Bytes, Self>) -> impl Future<Output = Result<Metadata, Status>> + Send;
+    fn headers(receiver: &mut Receiver<Bytes, Self>)
+    -> impl Future<Output = Result<Metadata, Status>> + Send;
 
     fn unary(
         client: &Client<Self>,

@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Adapter::Blocking => make(&|request| {
             let config = Arc::new(config(request.message_receive_limit));
             let version = prepare(&request)?;
-            let client = antiphon_blocking::connect_with(address(&request), version, &config).map_err(told)?;
+            let client =
+                antiphon_blocking::connect_with(address(&request), version, &config).map_err(told)?;
             Ok(blocked(call(adapter, client, request)))
         })?,
         Adapter::Smol => make(&|request| {
@@ -34,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             })
         })?,
         Adapter::Tokio => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             make(&|request| {
                 runtime.block_on(async {
                     let connector = antiphon_tokio::Connector::new(prepare(&request)?);

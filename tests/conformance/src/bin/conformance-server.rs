@@ -14,7 +14,8 @@ const ANY: &str = "127.0.0.1:0";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let adapter = Adapter::from_arguments(std::env::args())?;
-    let request: ServerCompatRequest = frame::read(&mut io::stdin())?.ok_or("no request on standard input")?;
+    let request: ServerCompatRequest =
+        frame::read(&mut io::stdin())?.ok_or("no request on standard input")?;
     if request.use_tls {
         return Err("TLS is not supported".into());
     }
@@ -35,7 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             io::Result::Ok(())
         })?,
         Adapter::Tokio => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
             runtime.block_on(async {
                 let server = antiphon_tokio::Server::bind(ANY).await?.config(config);
                 announce(server.local_addr()?)?;

@@ -140,7 +140,8 @@ impl Status {
         self.details().iter().find_map(|detail| detail.decode::<M>()?.ok())
     }
 
-    /// The metadata beside the error: trailers at a client; to be sent as trailers at a server.
+    /// The metadata beside the error. A client: the trailers, behind the headers if the call has one answer and so no
+    /// other place for them. A server: to be sent as trailers.
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
     }

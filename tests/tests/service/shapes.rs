@@ -180,6 +180,7 @@ fn errors_carry_what_the_handler_set() {
     everywhere(|env| async move {
         let router = Router::new()
             .unary("/t.T/Fail", |context: Context, _: Bytes| async move {
+                context.set_header("where", "here")?;
                 context.set_trailer("why", "because")?;
                 Err(Status::not_found("no such thing"))
             })
@@ -196,7 +197,10 @@ fn errors_carry_what_the_handler_set() {
             for protocol in PROTOCOLS.into_iter().filter(|protocol| carried(*protocol, version)) {
                 let status = client.unary("/t.T/Fail", Bytes::new(), options(protocol)).await.unwrap_err();
                 assert_eq!((status.code(), status.message()), (Code::NotFound, "no such thing"));
-                assert_eq!(status.metadata().get("why"), Some("because"));
+                for (name, value) in [("where", "here"), ("why", "because")] {
+                    let found: Vec<_> = status.metadata().get_all(name).collect();
+                    assert_eq!(found, [value], "{protocol:?} {version:?}");
+                }
                 let mut stream =
                     client.server_stream("/t.T/FailLate", "x".into(), options(protocol)).await.unwrap();
                 assert_eq!(stream.recv().await.unwrap(), Some("x".into()));

@@ -352,6 +352,23 @@ macro_rules! calls {
                 Ok(BidiStream::new(sender, receiver))
             }
 
+            /// Calls a method of any shape by its two halves, with codecs: for those who cancel a call while another
+            /// waits for it, or learn its shape only when they run. The method's shape still bounds the messages.
+            ///
+            /// # Errors
+            /// When the call could not be started.
+            pub $($async)? fn open_with<I, O>(
+                &self,
+                path: &str,
+                method: Method,
+                codecs: &MethodCodecs<I, O>,
+                options: CallOptions,
+            ) -> Result<(Sender<I, $wait>, Receiver<O, $wait>), Status> {
+                let $client = self;
+                let $future = self.open_stream(path, method, codecs, options);
+                $run
+            }
+
             /// Calls a method of one message in and one out, raw.
             ///
             /// # Errors

@@ -27,9 +27,17 @@ pub struct BidiStream<I, O, W = Async> {
 
 pub(super) async fn receive_one<O, W>(receiver: &mut Receiver<O, W>) -> Result<Response<O>, Status> {
     let mut first = None;
-    let message = poll_fn(|context| receiver.poll_one(&mut first, context)).await?;
-    let (headers, trailers) = receiver.take_metadata();
-    Ok(Response { headers, message, trailers })
+    let received = poll_fn(|context| receiver.poll_one(&mut first, context)).await;
+    let (mut headers, trailers) = receiver.take_metadata();
+    match received {
+        Ok(message) => Ok(Response { headers, message, trailers }),
+        Err(mut status) => {
+            // Whoever waits for one answer gets nothing but the error: the headers go with it.
+            headers.extend_from(status.metadata());
+            *status.metadata_mut() = headers;
+            Err(status)
+        }
+    }
 }
 
 impl<I, O, W> ClientStream<I, O, W> {

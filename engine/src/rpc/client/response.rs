@@ -289,7 +289,7 @@ impl ClientCall {
         match self.answer.by_head.take() {
             Some(result) if only_head && complete || foreign && (complete || result.is_err()) => {
                 if self.protocol != Protocol::Connect && !self.answer.has_trailers {
-                    self.answer.trailers = self.answer.headers.clone();
+                    self.answer.trailers = core::mem::take(&mut self.answer.headers);
                 }
                 result
             }

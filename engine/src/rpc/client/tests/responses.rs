@@ -52,6 +52,7 @@ fn trailers_only() {
     let mut call = call(Grpc, Shape::ServerStream);
     outcome(&mut call, &response(200, &head), b"", None);
     assert_eq!(call.trailers().get("x-tag"), Some("1"));
+    assert!(call.headers().is_none_or(|headers| headers.is_empty()), "the same fields are not told twice");
     assert_eq!(call.outcome().unwrap().unwrap_err().metadata().get("x-tag"), Some("1"));
 }
 

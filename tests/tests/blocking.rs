@@ -37,7 +37,7 @@ impl Drop for Running {
 }
 
 fn start(router: Router, pool: Pool) -> Running {
-    let server = Server::bind("127.0.0.1:0").unwrap().with_pool(pool);
+    let server = Server::bind("127.0.0.1:0").unwrap().pool(pool);
     let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
     let thread = thread::spawn(move || server.serve(router));
     Running { address, shutdown, thread: Some(thread) }

@@ -40,14 +40,14 @@ impl Server {
 
     /// Replaces the configuration of connections.
     #[must_use]
-    pub fn with_config(mut self, config: Arc<Config>) -> Self {
-        self.config = config;
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Arc::new(config);
         self
     }
 
     /// Replaces the pool on which handlers run.
     #[must_use]
-    pub fn with_pool(mut self, pool: Pool) -> Self {
+    pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = pool;
         self
     }

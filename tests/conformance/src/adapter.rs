@@ -41,7 +41,9 @@ impl Adapter {
     pub fn sleep(self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::Blocking => Box::pin(async move { std::thread::sleep(duration) }),
-            Self::Smol => Box::pin(async move { let _ = smol::Timer::after(duration).await; }),
+            Self::Smol => Box::pin(async move {
+                let _ = smol::Timer::after(duration).await;
+            }),
             Self::Tokio => Box::pin(tokio::time::sleep(duration)),
         }
     }

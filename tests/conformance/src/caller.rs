@@ -181,7 +181,7 @@ impl<W: Waiting> Wire<W> {
                 if let Ok(headers) = W::headers(&mut receiver).await {
                     self.headers = headers;
                 }
-                self.trailers = receiver.trailers();
+                self.trailers.clone_from(receiver.trailers());
                 self.state = State::Halves(sender, receiver);
                 received
             }

@@ -67,7 +67,7 @@ pub(super) fn tokio_sleep(time: std::time::Duration) -> BoxFuture {
 }
 
 fn blocking(show: &mut Show<'_>) -> Result<(), Box<dyn Error>> {
-    let server = antiphon_blocking::Server::bind("127.0.0.1:0")?.with_config(Arc::new(config()));
+    let server = antiphon_blocking::Server::bind("127.0.0.1:0")?.config(config());
     let (address, shutdown) = (server.local_addr()?, server.shutdown());
     let serving = thread::spawn(move || server.serve(echo::blocking::router()));
     show.welcome(Adapter::Blocking, address)?;

@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
 
 use super::adapters::{smol_sleep, tokio_runtime, tokio_sleep};
 use super::{Adapter, config};
@@ -37,7 +36,7 @@ pub fn serve(
         Adapter::Blocking => {
             let server =
                 antiphon_blocking::Server::bind(address).map_err(|error| refusal(address, &error))?;
-            let server = server.with_config(Arc::new(config()));
+            let server = server.config(config());
             invitation(adapter, server.local_addr()?, out, paint)?;
             server.serve(echo::blocking::router())?;
         }

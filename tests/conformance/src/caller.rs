@@ -85,6 +85,7 @@ struct Wire<W> {
     trailers: Metadata,
 }
 
+#[allow(clippy::large_enum_variant)]
 enum State<W> {
     /// A call of one message, which is held until the call is made.
     Holding {

@@ -77,6 +77,7 @@ fn blocking_handler(method: Method) -> handler::Handler {
 }
 
 /// Where the requests of a call come from.
+#[allow(clippy::large_enum_variant)]
 enum Source<W> {
     One(Option<Bytes>),
     Many(Receiver<Bytes, W>),
@@ -96,6 +97,7 @@ impl<W: Waiting> Source<W> {
 }
 
 /// Where its responses go.
+#[allow(clippy::large_enum_variant)]
 enum Sink<W> {
     One(Option<Bytes>),
     Many(Sender<Bytes, W>),

@@ -45,6 +45,7 @@ impl Assembly {
     }
 
     /// The next waiter for whom there is room now, by the number it gave. Its [`Credit::granted`] must be called.
+    #[inline]
     pub(crate) fn serve(&mut self) -> Option<u32> {
         let &(who, amount) = self.waiting.front()?;
         if self.used + amount > self.capacity {
@@ -245,6 +246,10 @@ impl Credit {
     /// Nobody will read what is held or what comes: it is credited at once.
     pub(crate) fn discard(&mut self, who: u32, assembly: &mut Assembly) {
         self.held = 0;
+        if self.reserved == 0 && self.wanted == 0 {
+            self.need = 0;
+            return;
+        }
         self.forget_need(who, assembly);
         // What was granted above the window is discarded as it comes and takes no memory.
         assembly.give_back(self.reserved as u64);
@@ -252,6 +257,7 @@ impl Credit {
     }
 
     /// The application waits no longer: only what is above the window keeps its reservation.
+    #[inline]
     fn forget_need(&mut self, who: u32, assembly: &mut Assembly) {
         self.need = 0;
         self.deadline = None;
@@ -263,6 +269,7 @@ impl Credit {
         }
     }
 
+    #[inline]
     fn withdraw(&mut self, who: u32, assembly: &mut Assembly) {
         if self.wanted > 0 {
             self.wanted = 0;

@@ -95,12 +95,24 @@ impl Fields {
 
     /// The first value of `name`, which must be given in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|field| field.name == name).map(|field| field.value)
+        self.entries.iter().find(|entry| self.is_named(entry, name)).map(|entry| self.value(entry))
     }
 
     /// All values of `name`, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.iter().filter(move |field| field.name == name).map(|field| field.value)
+        self.entries.iter().filter(move |entry| self.is_named(entry, name)).map(|entry| self.value(entry))
+    }
+
+    /// Lengths are compared before bytes: most fields are passed over without a look at their names.
+    #[inline]
+    fn is_named(&self, entry: &Entry, name: &str) -> bool {
+        (entry.value - entry.name) as usize == name.len()
+            && self.block[entry.name as usize..entry.value as usize] == *name.as_bytes()
+    }
+
+    #[inline]
+    fn value(&self, entry: &Entry) -> &[u8] {
+        &self.block[entry.value as usize..entry.end as usize]
     }
 
     /// Whether a field of this name is present.

@@ -72,6 +72,7 @@ impl Connection {
     }
 
     /// Grants reservations to those who wait for them.
+    #[inline]
     pub(super) fn serve_assembly(&mut self) {
         while let Some(index) = self.assembly.serve() {
             let slot = self.store.slot(index);

@@ -14,8 +14,11 @@ use crate::apps::{Echo, PROTOCOLS, Plan, SHAPES, Script, path};
 use crate::laws::{self, Seen};
 use crate::pair::{Pair, RandomCuts, next_random};
 
+/// A body of a fuzz target.
+pub type Target = fn(&[u8]);
+
 /// The targets of this area and their names.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+pub const TARGETS: &[(&str, Target)] =
     &[("server_connection", server_connection), ("client_connection", client_connection), ("pair", pair)];
 
 /// Reads choices from the input of a fuzzer; zeros when it is used up.

@@ -1,0 +1,6 @@
+//! See `envelope` in `tests/src/fuzz/codec.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    antiphon_tests::fuzz::codec::envelope(data);
+});

@@ -1,0 +1,6 @@
+//! See `metadata` in `tests/src/fuzz/codec.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    antiphon_tests::fuzz::codec::metadata(data);
+});

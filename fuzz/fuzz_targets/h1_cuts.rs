@@ -1,0 +1,6 @@
+//! See `h1_cuts` in `tests/src/fuzz/http1.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    antiphon_tests::fuzz::http1::h1_cuts(data);
+});

@@ -1,0 +1,6 @@
+//! See `server` in `tests/src/fuzz/rpc.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    antiphon_tests::fuzz::rpc::server(data);
+});

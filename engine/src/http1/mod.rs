@@ -8,8 +8,8 @@
 //!          Link: Open ──► Lingering ──► Closed       one exchange at a time, then the next
 //! ```
 //!
-//! [`Server`] and [`Client`] are driven as any [`Machine`](crate::Machine) and worked with as any
-//! [`HttpConnection`](crate::HttpConnection), with one stream at a time: its index is 0, its generation counts.
+//! [`Server`] and [`Client`] are driven as any [`Machine`] and worked with as any
+//! [`HttpConnection`], with one stream at a time: its index is 0, its generation counts.
 //!
 //! # What is accepted
 //! Less than the RFCs allow a lenient recipient, since whoever reads a message otherwise than its neighbour can be
@@ -24,7 +24,7 @@
 //! - A server answers a broken request once (400, 408, 414, 417, 431, 501, 505) if it has not begun to answer, and
 //!   closes. Nothing switches protocols: CONNECT is refused, Upgrade ignored, 101 an error.
 //!
-//! Fields that concern the connection are not shown in [`Head::fields`](crate::Head::fields): `connection`,
+//! Fields that concern the connection are not shown in [`Head::fields`]: `connection`,
 //! `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade`, `http2-settings`, `expect`, and `host`, which is
 //! the authority. `te` and `content-length` are.
 //!
@@ -32,18 +32,18 @@
 //! A body of unknown length is chunked, or ends with the connection where the peer speaks HTTP/1.0. One that was
 //! complete before the head was transmitted gets content-length instead, unless it has trailers. All that is queued
 //! when the transport is ready becomes one chunk. Everything an application gives is checked first; what cannot be
-//! sent is a [`Misuse`](crate::Misuse). There is no `date` field: this crate has no clock.
+//! sent is a [`Misuse`]. There is no `date` field: this crate has no clock.
 //!
 //! `100 Continue` goes out if the application has not answered by the time of the next transmission.
 //!
 //! # How it ends
 //! A connection is used again unless either side says `close`, the peer speaks HTTP/1.0, or a message was cut. An
 //! unwanted rest of a body is read up to [`drain`](crate::Limits::drain) bytes for that. A server that will not go
-//! on shuts its writing side ([`Closing::ShutWrite`](crate::Closing::ShutWrite)) and reads on for at most 5 seconds,
+//! on shuts its writing side ([`Closing::ShutWrite`]) and reads on for at most 5 seconds,
 //! so that no reset destroys its last answer.
 //!
 //! While a complete request is being answered, input is wanted until the first byte of the next request, so that the
-//! end of input is seen: then [`StreamEvent::Stopped`](crate::StreamEvent::Stopped) with CANCEL says that the peer no
+//! end of input is seen: then [`StreamEvent::Stopped`] with CANCEL says that the peer no
 //! longer waits, and an application that knows better may answer all the same.
 //!
 //! A client that gets a final answer while it still sends goes on sending after a good one (below 300, without

@@ -9,9 +9,12 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Colours if standard output is a terminal and `NO_COLOR` is not set.
+    /// Colours if standard output is a terminal and `NO_COLOR` is not set to anything.
     pub fn detect() -> Self {
-        Self { colours: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+        Self {
+            colours: std::io::stdout().is_terminal()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
     }
 
     /// No colours.

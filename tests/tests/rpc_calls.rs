@@ -141,11 +141,14 @@ impl Wire {
     }
 }
 
+/// What a failure tells.
+type Told = (Code, String, Vec<Detail>);
+
 /// What a side has pulled.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Pulled {
     messages: Vec<Vec<u8>>,
-    outcome: Option<Result<(), (Code, String, Vec<Detail>)>>,
+    outcome: Option<Result<(), Told>>,
 }
 
 fn pull(pulled: &mut Pulled, body: &mut BytesMut, mut receive: impl FnMut(&mut BytesMut) -> Read) {

@@ -37,14 +37,19 @@ pub fn is_valid_received_value(value: &[u8]) -> bool {
 ///
 /// `user-agent` is the application's to set.
 pub fn is_reserved(name: &str) -> bool {
-    match name.as_bytes() {
+    is_reserved_bytes(name.as_bytes())
+}
+
+/// [`is_reserved`] of a name that nobody need look at as text.
+pub(crate) fn is_reserved_bytes(name: &[u8]) -> bool {
+    match name {
         [b':', ..] => true,
         [b'g', b'r', b'p', b'c', b'-', ..] => true,
         [b'c', b'o', b'n', b'n', b'e', b'c', b't', b'-', ..] => true,
         b"content-type" | b"content-length" | b"content-encoding" | b"accept-encoding" | b"connection"
         | b"expect" | b"host" | b"http2-settings" | b"keep-alive" | b"proxy-connection" | b"te"
         | b"trailer" | b"transfer-encoding" | b"upgrade" => true,
-        _ => name.starts_with("trailer-connect-"),
+        _ => name.starts_with(b"trailer-connect-"),
     }
 }
 

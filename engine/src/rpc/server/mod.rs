@@ -78,6 +78,7 @@ impl ServerCall {
         if !Arc::ptr_eq(&self.config, config) {
             self.config = Arc::clone(config);
             self.output.forget_head();
+            self.head.forget_fields();
         }
         self.caps = caps;
         self.shape = None;
@@ -89,7 +90,7 @@ impl ServerCall {
         let changed = self.head.read(head, &self.config, now);
         self.output.reset(changed);
         self.inbound.reset(self.head.framing, self.config.receive_limit());
-        self.inbound.coding = self.head.request_coding.take();
+        self.inbound.coding.clone_from(&self.head.request_coding);
         self.inbound.content_length = self.head.content_length;
         if let Some(status) = self.head.fault.take() {
             self.refuse(Decision::Status(status));

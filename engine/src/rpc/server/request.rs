@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::codec::metadata::is_reserved;
+use crate::codec::metadata::is_reserved_bytes;
 use crate::codec::timeout::{parse_connect, parse_grpc};
 use crate::rpc::connect::Query;
 use crate::rpc::inbound::Framing;
 use crate::rpc::protocol::ContentType;
 use crate::rpc::{Coding, Protocol, RpcConfig};
-use crate::{Head, Instant, Metadata, Status};
+use crate::{Fields, Head, Instant, Metadata, Status};
 
 /// The verb of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,6 +48,10 @@ pub(super) struct RequestHead {
     /// The last content-type seen, and what it was found to be: the next one is mostly the same.
     last_content_type: Vec<u8>,
     last_found: Option<(Protocol, Framing)>,
+    /// The fields that all of this was read from, if they can come again: a POST without a timeout and without a fault.
+    /// A client's heads are mostly alike; then nothing is read twice.
+    last_fields: Fields,
+    repeatable: bool,
 }
 
 /// The fields that the protocols give a meaning to.
@@ -71,6 +75,49 @@ struct Known<'a> {
 impl RequestHead {
     /// Reads a head, in one pass over its fields. Says whether the answer's head differs from that to the request before.
     pub(super) fn read(&mut self, head: &Head, config: &RpcConfig, now: Instant) -> bool {
+        let [method, _, _, target] = head.control_bytes();
+        let verb = match method {
+            b"POST" => Verb::Post,
+            b"GET" => Verb::Get,
+            _ => Verb::Other,
+        };
+        let query = self.set_path(target);
+        if self.repeatable && verb == Verb::Post && head.fields == self.last_fields {
+            self.set_timeout(None, config, now);
+            return false;
+        }
+        self.forget(verb);
+        let known = gather(head, &mut self.metadata);
+        let changed = match self.verb {
+            Verb::Post => self.find_protocol(known.content_type),
+            Verb::Get => self.read_get(target.len(), query, config),
+            Verb::Other => self.set_protocol(None),
+        };
+        let before = self.response_coding.take();
+        if self.protocol.is_some() {
+            self.read_known(&known, config, now);
+        }
+        let timed = known.grpc_timeout.is_some() || known.connect_timeout.is_some();
+        self.repeatable =
+            self.verb == Verb::Post && self.protocol.is_some() && self.fault.is_none() && !timed;
+        if self.repeatable {
+            self.last_fields.assign(&head.fields);
+        }
+        let same_coding = match (&before, &self.response_coding) {
+            (None, None) => true,
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            _ => false,
+        };
+        changed || !same_coding || self.unknown_coding
+    }
+
+    /// The rules have changed: what was read by the old ones is not to be used again.
+    pub(super) fn forget_fields(&mut self) {
+        self.repeatable = false;
+    }
+
+    fn forget(&mut self, verb: Verb) {
+        self.verb = verb;
         self.metadata.clear();
         self.deadline = None;
         self.content_length = None;
@@ -80,33 +127,18 @@ impl RequestHead {
         self.unknown_coding = false;
         self.too_long = false;
         self.fault = None;
-        self.verb = match head.method() {
-            "POST" => Verb::Post,
-            "GET" => Verb::Get,
-            _ => Verb::Other,
-        };
-        let (path, query) = match head.path().split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (head.path(), None),
-        };
+    }
+
+    /// Takes the path and returns the query. The path is mostly that of the call before.
+    fn set_path<'a>(&mut self, target: &'a [u8]) -> &'a str {
+        if target == self.path.as_bytes() {
+            return "";
+        }
+        let target = core::str::from_utf8(target).unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         self.path.clear();
         self.path.push_str(path);
-        let known = gather(head, &mut self.metadata);
-        let changed = match self.verb {
-            Verb::Post => self.find_protocol(known.content_type),
-            Verb::Get => self.read_get(head.path().len(), query.unwrap_or_default(), config),
-            Verb::Other => self.set_protocol(None),
-        };
-        let before = self.response_coding.take();
-        if self.protocol.is_some() {
-            self.read_known(&known, config, now);
-        }
-        let same_coding = match (&before, &self.response_coding) {
-            (None, None) => true,
-            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-            _ => false,
-        };
-        changed || !same_coding || self.unknown_coding
+        query
     }
 
     fn find_protocol(&mut self, content_type: Option<&[u8]>) -> bool {
@@ -264,43 +296,29 @@ impl RequestHead {
 /// Sorts the fields of a head: known ones apart, reserved ones out, the rest into the metadata.
 fn gather<'a>(head: &'a Head, metadata: &mut Metadata) -> Known<'a> {
     let mut known = Known::default();
-    for field in &head.fields {
-        let slot = match field.name {
-            "content-type" => &mut known.content_type,
-            "te" => continue,
-            "grpc-timeout" => &mut known.grpc_timeout,
-            "grpc-encoding" => &mut known.grpc_encoding,
-            "grpc-accept-encoding" => {
-                known.grpc_accept_encoding.get_or_insert(field.value);
-                continue;
-            }
-            "content-length" => {
-                known.content_length.get_or_insert(field.value);
-                continue;
-            }
-            "content-encoding" => &mut known.content_encoding,
-            "accept-encoding" => {
-                known.accept_encoding.get_or_insert(field.value);
-                continue;
-            }
-            "connect-protocol-version" => &mut known.connect_version,
-            "connect-timeout-ms" => &mut known.connect_timeout,
-            "connect-content-encoding" => &mut known.connect_encoding,
-            "connect-accept-encoding" => {
-                known.connect_accept_encoding.get_or_insert(field.value);
-                continue;
-            }
-            name if is_reserved(name) => continue,
-            name if field.sensitive => {
-                metadata.as_fields_mut().push_sensitive(name, field.value);
-                continue;
-            }
+    let mut index = 0;
+    while let Some((name, value, sensitive)) = head.fields.bytes_at(index) {
+        index += 1;
+        let (slot, single) = match name {
+            b"content-type" => (&mut known.content_type, true),
+            b"content-length" => (&mut known.content_length, false),
+            b"content-encoding" => (&mut known.content_encoding, true),
+            b"accept-encoding" => (&mut known.accept_encoding, false),
+            b"grpc-timeout" => (&mut known.grpc_timeout, true),
+            b"grpc-encoding" => (&mut known.grpc_encoding, true),
+            b"grpc-accept-encoding" => (&mut known.grpc_accept_encoding, false),
+            b"connect-protocol-version" => (&mut known.connect_version, true),
+            b"connect-timeout-ms" => (&mut known.connect_timeout, true),
+            b"connect-content-encoding" => (&mut known.connect_encoding, true),
+            b"connect-accept-encoding" => (&mut known.connect_accept_encoding, false),
+            name if is_reserved_bytes(name) => continue,
             name => {
-                metadata.as_fields_mut().push(name, field.value);
+                metadata.as_fields_mut().push_bytes(name, value, sensitive);
                 continue;
             }
         };
-        known.ambiguous |= slot.replace(field.value).is_some();
+        known.ambiguous |= single && slot.is_some();
+        slot.get_or_insert(value);
     }
     known
 }

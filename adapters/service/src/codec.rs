@@ -110,3 +110,17 @@ impl Codecs<Bytes> {
         Self::any(Identity)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_are_found_by_name() {
+        let none = Codecs::<Bytes>::new();
+        assert!(none.get("proto").is_err());
+        let json = none.with("json", Identity);
+        assert!(json.get("json").is_ok() && json.get("proto").is_err());
+        assert!(Codecs::raw().get("anything").is_ok());
+    }
+}

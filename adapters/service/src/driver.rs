@@ -3,10 +3,11 @@
 use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::io::IoSlice;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
 
 use antiphon::{Closing, Event, InputEnd, Instant, Machine, Output, client, server};
 use bytes::BytesMut;
@@ -70,6 +71,48 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 const NOTIFIED: u8 = 2;
 
+/// The waker that a transport gets: it notes that the transport spoke, so that a connection woken for anything else
+/// does not try to read.
+struct Ear {
+    heard: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Ear {
+    fn listen(&self, waker: &Waker) {
+        replace(&self.waker, waker);
+    }
+}
+
+impl Wake for Ear {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.heard.store(true, Ordering::SeqCst);
+        wake(&self.waker);
+    }
+}
+
+/// Keeps `waker`, unless the one that is kept does the same. Nothing but a comparison and a move runs under the lock.
+fn replace(kept: &Mutex<Option<Waker>>, waker: &Waker) {
+    let lock = || kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if lock().as_ref().is_some_and(|old| old.will_wake(waker)) {
+        return;
+    }
+    let fresh = waker.clone();
+    let old = lock().replace(fresh);
+    drop(old);
+}
+
+fn wake(kept: &Mutex<Option<Waker>>) {
+    let waker = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 /// The async driver's part of a shared connection: how it is woken, once, however many change the machine.
 pub struct AsyncDrive<R> {
     runtime: R,
@@ -80,15 +123,7 @@ pub struct AsyncDrive<R> {
 impl<R: Runtime> AsyncDrive<R> {
     fn enter(&self, waker: &Waker) {
         self.state.store(RUNNING, Ordering::SeqCst);
-        let fresh = {
-            let old = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
-            !old.as_ref().is_some_and(|old| old.will_wake(waker))
-        };
-        if fresh {
-            let fresh = waker.clone();
-            let old = self.waker.lock().unwrap_or_else(PoisonError::into_inner).replace(fresh);
-            drop(old);
-        }
+        replace(&self.waker, waker);
     }
 
     /// What was notified so far is about to be seen.
@@ -103,10 +138,7 @@ impl<R: Runtime> AsyncDrive<R> {
 
     fn notify(&self) {
         if self.state.swap(NOTIFIED, Ordering::SeqCst) == IDLE {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            wake(&self.waker);
         }
     }
 }
@@ -172,6 +204,9 @@ where
     /// The machine did not want all of the input: it comes before anything is read.
     held: bool,
     registration: Option<Registration>,
+    ear: Arc<Ear>,
+    /// The transport's last word was not that there is nothing to read.
+    readable: bool,
 }
 
 impl<IO, M, E, R> Connection<IO, M, E, R>
@@ -204,6 +239,8 @@ where
             unflushed: false,
             held: false,
             registration: None,
+            ear: Arc::new(Ear { heard: AtomicBool::new(false), waker: Mutex::new(None) }),
+            readable: true,
         }
     }
 
@@ -217,6 +254,10 @@ where
         if self.reading != Reading::Open || self.held || !self.rest.wants_input {
             return false;
         }
+        self.readable |= self.ear.heard.swap(false, Ordering::SeqCst);
+        if !self.readable {
+            return false;
+        }
         let (io, input) = (Pin::new(&mut self.io), &mut self.input);
         let read = with_scratch(|scratch| {
             let read = io.poll_read(context, scratch);
@@ -226,7 +267,10 @@ where
             read
         });
         match read {
-            Poll::Pending => return false,
+            Poll::Pending => {
+                self.readable = false;
+                return false;
+            }
             Poll::Ready(Ok(0)) => self.reading = Reading::Ending(InputEnd::Eof),
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {}
@@ -408,12 +452,15 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.shared.drive().enter(context.waker());
+        this.ear.listen(context.waker());
+        let ear = Waker::from(Arc::clone(&this.ear));
+        let transport = &mut Context::from_waker(&ear);
         for _ in 0..PASSES {
             let was_held = this.held;
-            let came = this.read(context);
+            let came = this.read(transport);
             let left = this.turn();
-            let again = this.write(context);
-            if this.close(context).is_ready() {
+            let again = this.write(transport);
+            if this.close(transport).is_ready() {
                 this.shared.turn(|access| access.lost());
                 this.registration = None;
                 return Poll::Ready(());

@@ -204,3 +204,87 @@ impl Queue {
             .min()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counter() -> (Arc<Count>, Waker) {
+        let count = Arc::<Count>::default();
+        (Arc::clone(&count), Waker::from(count))
+    }
+
+    fn wake(work: impl FnOnce(&mut Wakes)) {
+        let mut wakes = Wakes::default();
+        work(&mut wakes);
+        wakes.wake();
+    }
+
+    #[test]
+    fn many_wakers_are_woken_once_each() {
+        let (count, waker) = counter();
+        wake(|wakes| (0..10).for_each(|_| wakes.push(Some(waker.clone()))));
+        assert_eq!(count.0.load(Ordering::SeqCst), 10);
+    }
+
+    #[test]
+    fn a_place_that_is_used_again_wakes_who_still_waited_there() {
+        let mut slots = Slots::default();
+        let (old, new) = (CallId { index: 3, generation: 0 }, CallId { index: 3, generation: 1 });
+        let (count, waker) = counter();
+        wake(|wakes| {
+            *slots.open(old, wakes).waker(Wait::Receive) = Some(waker.clone());
+            slots.get(old).unwrap().ended = Some(End::Lost);
+        });
+        assert_eq!((count.0.load(Ordering::SeqCst), slots.last_end(old)), (0, Some(End::Lost)));
+        wake(|wakes| {
+            slots.open(new, wakes);
+        });
+        assert_eq!((count.0.load(Ordering::SeqCst), slots.last_end(old)), (1, None));
+        assert!(slots.get(old).is_none() && slots.get(new).is_some());
+    }
+
+    #[test]
+    fn the_queue_calls_in_order_and_a_turn_that_is_given_up_is_known() {
+        let mut queue = Queue::default();
+        let ((first_count, first_waker), (second_count, second_waker)) = (counter(), counter());
+        let (mut first, mut second) = (Ticket::default(), Ticket::default());
+        let late = Instant::EPOCH + core::time::Duration::from_secs(1);
+        assert!(queue.wait(&mut first, first_waker.clone(), Some(late)).is_none());
+        assert!(queue.wait(&mut second, second_waker, None).is_none());
+        assert!(queue.is_waiting(first, &first_waker));
+        assert_eq!(queue.deadline(), Some(late));
+        wake(|wakes| queue.call_next(wakes));
+        assert_eq!((first_count.0.load(Ordering::SeqCst), second_count.0.load(Ordering::SeqCst)), (1, 0));
+        assert_eq!(queue.deadline(), None, "who was called looks at the time by itself");
+        wake(|wakes| assert!(queue.leave(first, wakes), "it was this one's turn"));
+        wake(|wakes| queue.call_next(wakes));
+        assert_eq!(second_count.0.load(Ordering::SeqCst), 1);
+        wake(|wakes| assert!(!queue.leave(first, wakes)));
+    }
+
+    #[test]
+    fn who_waits_too_long_is_called() {
+        let mut queue = Queue::default();
+        let (count, waker) = counter();
+        let late = Instant::EPOCH + core::time::Duration::from_secs(1);
+        queue.wait(&mut Ticket::default(), waker, Some(late));
+        wake(|wakes| queue.call_expired(Instant::EPOCH, wakes));
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+        wake(|wakes| queue.call_expired(late, wakes));
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+}

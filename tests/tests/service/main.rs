@@ -5,3 +5,4 @@ mod ends;
 mod env;
 mod flow;
 mod shapes;
+mod transports;

@@ -69,6 +69,8 @@ pub trait Link: Send + Sync {
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, Status>>;
     #[doc(hidden)]
+    fn flush(&self);
+    #[doc(hidden)]
     fn leave_queue(&self, ticket: Ticket);
     #[doc(hidden)]
     fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
@@ -88,6 +90,8 @@ pub struct FinalAnswer<'a>(pub(crate) &'a Answer);
 #[doc(hidden)]
 pub struct Starting<'a> {
     pub(crate) request: &'a ClientRequest<'a>,
+    /// Its one message: it is sent in the same step, and closes the request.
+    pub(crate) message: Option<Payload<'a>>,
     pub(crate) ticket: &'a mut Ticket,
 }
 
@@ -96,6 +100,8 @@ pub struct Starting<'a> {
 pub struct Started {
     pub(crate) call: CallId,
     pub(crate) coding: Option<Arc<dyn Coding>>,
+    /// What became of the message, if there was one.
+    pub(crate) sent: Option<Result<(), SendError>>,
 }
 
 impl<M, E, D> Link for Shared<M, E, D>
@@ -269,8 +275,12 @@ where
         starting: &mut Starting<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, Status>> {
-        let polled = self.poll_start(starting.request, starting.ticket, context);
+        let polled = self.poll_start(starting, context);
         polled.map_err(start_status)
+    }
+
+    fn flush(&self) {
+        self.access(|_| ());
     }
 
     fn leave_queue(&self, ticket: Ticket) {

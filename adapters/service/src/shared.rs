@@ -5,10 +5,10 @@ use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use antiphon::rpc::ClientRequest;
+use antiphon::rpc::{ClientRequest, Payload};
 use antiphon::{CallId, Closing, End, Event, Instant, Machine, StartError};
 
-use crate::link::Started;
+use crate::link::{Started, Starting};
 use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes};
 use crate::{Endpoint, Peer};
 
@@ -206,23 +206,24 @@ where
         }
     }
 
-    /// Starts a call, or waits in the queue for a slot.
+    /// Starts a call, or waits in the queue for a slot. The driver is told with the message; without one the caller
+    /// sends something next, or flushes.
     pub(crate) fn poll_start(
         &self,
-        request: &ClientRequest<'_>,
-        ticket: &mut Ticket,
+        starting: &mut Starting<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, StartRefusal>> {
+        let Starting { request, message, ticket } = starting;
         let mut fresh: Option<Waker> = None;
         loop {
             let waker = context.waker();
-            let (step, old) = self.access(|access| {
-                if let Some(result) = access.try_start(request) {
-                    access.leave_queue(*ticket);
+            let ((step, old), flush) = self.locked(|access| {
+                if let Some(result) = access.try_start(request, *message) {
+                    access.leave_queue(**ticket);
                     return (Step::Ready(result), None);
                 }
                 let queue = &mut access.state.queue;
-                if queue.is_waiting(*ticket, waker) {
+                if queue.is_waiting(**ticket, waker) {
                     return (Step::Waiting, None);
                 }
                 match fresh.take() {
@@ -232,8 +233,18 @@ where
             });
             drop(old);
             match step {
-                Step::Ready(result) => return Poll::Ready(result),
-                Step::Waiting => return Poll::Pending,
+                Step::Ready(result) => {
+                    if flush && (message.is_some() || result.is_err()) {
+                        self.drive.flush(self);
+                    }
+                    return Poll::Ready(result);
+                }
+                Step::Waiting => {
+                    if flush {
+                        self.drive.flush(self);
+                    }
+                    return Poll::Pending;
+                }
                 Step::NeedsWaker => fresh = Some(waker.clone()),
             }
         }
@@ -426,7 +437,11 @@ where
         }
     }
 
-    fn try_start(&mut self, request: &ClientRequest<'_>) -> Option<Result<Started, StartRefusal>> {
+    fn try_start(
+        &mut self,
+        request: &ClientRequest<'_>,
+        message: Option<Payload<'_>>,
+    ) -> Option<Result<Started, StartRefusal>> {
         if request.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Some(Err(StartRefusal::Deadline));
         }
@@ -438,7 +453,8 @@ where
             Ok(call) => {
                 self.state.slots.open(call, self.wakes);
                 let coding = self.endpoint().encoding(call);
-                Some(Ok(Started { call, coding }))
+                let sent = message.map(|message| self.endpoint().send_last(now, call, message));
+                Some(Ok(Started { call, coding, sent }))
             }
             Err(StartError::Misuse(misuse)) => Some(Err(StartRefusal::Misuse(misuse))),
             Err(StartError::Full) => None,

@@ -280,18 +280,16 @@ fn detached_work_learns_of_the_cancel() {
 #[test]
 fn a_graceful_end_finishes_calls_and_takes_no_new_ones() {
     everywhere(|env| async move {
-        let router = Router::new().unary("/t.T/Slow", |_: Context, message: Bytes| async move {
-            sleep(300).await;
-            Ok(message)
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let router = Router::new().unary("/t.T/Slow", move |_: Context, message: Bytes| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async move {
+                sleep(300).await;
+                Ok(message)
+            }
         });
         let served = env.serve(router).await;
-        for version in BOTH {
-            let client = served.connect(version).await;
-            if version == HttpVersion::Http11 {
-                // Known to the server before it ends.
-                client.unary("/t.T/Slow", "warm".into(), CallOptions::new()).await.unwrap();
-            }
-        }
         let clients = [served.connect(BOTH[0]).await, served.connect(BOTH[1]).await];
         let calls: Vec<_> = clients
             .iter()
@@ -300,7 +298,7 @@ fn a_graceful_end_finishes_calls_and_takes_no_new_ones() {
                 smol::spawn(async move { client.unary("/t.T/Slow", "kept".into(), CallOptions::new()).await })
             })
             .collect();
-        sleep(100).await;
+        until("both calls have begun", || begun.load(Ordering::SeqCst) == 2).await;
         served.shutdown.drain();
         for call in calls {
             assert_eq!(call.await.unwrap().message, "kept");

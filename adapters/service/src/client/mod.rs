@@ -5,13 +5,14 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use antiphon::rpc::{ClientRequest, Method, Protocol, Shape};
-use antiphon::{CallId, EndedBy, Metadata, Status};
+use antiphon::rpc::{ClientRequest, Method, Payload, Protocol, Shape};
+use antiphon::{CallId, EndedBy, Metadata, SendError, Status};
 use bytes::Bytes;
 
 use crate::call::{Call, Inbox};
 use crate::handler::MethodCodecs;
 use crate::link::Starting;
+use crate::reply::{misuse_status, pack};
 use crate::slots::Ticket;
 use crate::wait::block_on;
 use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
@@ -148,23 +149,26 @@ impl<W> Client<W> {
         options
     }
 
-    /// Starts a call, waiting for a slot. The halves are there before the response headers are.
+    /// Starts a call, waiting for a slot. The halves are there before the response headers are. A message is sent in
+    /// the same step if it need not be compressed; the sender is closed then.
     async fn open<I, O, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
         options: &CallOptions,
+        message: Option<&I>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
         let codec = options.codec.as_deref().unwrap_or("proto");
         let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
+        let coding = options.coding.as_ref().and_then(Option::as_deref);
         let request = ClientRequest::new(protocol, codec, method, &self.connection.authority, path)
             .scheme(&self.connection.scheme)
             .metadata(&options.metadata)
             .deadline(options.deadline)
-            .coding(options.coding.as_ref().and_then(Option::as_deref))
+            .coding(coding)
             .use_get(options.use_get.unwrap_or(false));
         let mut call = Call::new(Arc::clone(link), CallId { index: 0, generation: 0 }, false);
         call.procedure.push_str(path);
@@ -172,13 +176,26 @@ impl<W> Client<W> {
         call.protocol = Some(protocol);
         call.deadline = options.deadline;
         call.takes_one = !method.shape.returns_stream();
-        let started = Start { link, request, ticket: Ticket::default() }.await_start().await?;
+        let mut scratch = Vec::new();
+        let packed = match message {
+            Some(message) if coding.is_none() => Some(pack(&call, &*encode, message, &mut scratch)?),
+            _ => None,
+        };
+        let message = packed.as_ref().map(|packed| packed.payload(&scratch));
+        let started = Start { link, request, message, ticket: Ticket::default() }.await_start().await?;
         call.id = started.call;
         call.client = true;
         call.coding = started.coding;
         let call = Arc::new(call);
         let receiver = Receiver::new(Arc::clone(&call), decode, Inbox::default());
-        Ok((Sender::new(call, encode), receiver))
+        let mut sender = Sender::new(call, encode);
+        match started.sent {
+            Some(Err(SendError::Misuse(misuse))) => return Err(misuse_status(misuse)),
+            // Too late is no fault: the outcome tells.
+            Some(_) => sender.has_closed(),
+            None => {}
+        }
+        Ok((sender, receiver))
     }
 
     async fn open_stream<I, O, V>(
@@ -188,7 +205,9 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         options: CallOptions,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        self.open(path, method, codecs, &self.settle(options)).await
+        let halves = self.open(path, method, codecs, &self.settle(options), None).await?;
+        self.connection.link.flush();
+        Ok(halves)
     }
 
     async fn start_with_message<I, O, V>(
@@ -199,14 +218,15 @@ impl<W> Client<W> {
         message: &I,
         options: &CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
-        let (mut sender, receiver) = self.open::<I, O, V>(path, method, codecs, options).await?;
-        match poll_fn(|context| sender.poll_send(message, true, context)).await {
-            // The call has an outcome already, or will have: it is the better answer.
-            Err(status) if status.ended() != EndedBy::Locally => {}
-            Err(status) => return Err(status),
-            Ok(()) => {}
+        let (mut sender, receiver) =
+            self.open::<I, O, V>(path, method, codecs, options, Some(message)).await?;
+        if !sender.is_closed() {
+            match poll_fn(|context| sender.poll_send(message, true, context)).await {
+                // The call has an outcome already, or will have: it is the better answer.
+                Err(status) if status.ended() != EndedBy::Locally => sender.close_send(),
+                sent => sent?,
+            }
         }
-        sender.close_send();
         Ok(receiver)
     }
 
@@ -261,6 +281,7 @@ impl Client<Blocking> {
 struct Start<'a> {
     link: &'a Arc<dyn Link>,
     request: ClientRequest<'a>,
+    message: Option<Payload<'a>>,
     ticket: Ticket,
 }
 
@@ -268,7 +289,8 @@ impl Start<'_> {
     async fn await_start(mut self) -> Result<crate::link::Started, Status> {
         poll_fn(|context| {
             let this = &mut self;
-            let mut starting = Starting { request: &this.request, ticket: &mut this.ticket };
+            let mut starting =
+                Starting { request: &this.request, message: this.message, ticket: &mut this.ticket };
             this.link.poll_start(&mut starting, context)
         })
         .await

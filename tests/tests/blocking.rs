@@ -319,3 +319,18 @@ fn draining_lets_open_calls_finish() {
     let refused = client.unary(ECHO, Bytes::new(), patient()).unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
 }
+
+/// A message larger than every window, over HTTP/1.1: the reader stops and goes on as handlers take what there is, and
+/// never misses that it may. Often, since what is tested is a race.
+#[test]
+fn an_upload_over_http1_goes_on_whenever_the_handler_has_read() {
+    let server = start(router(), Pool::default());
+    let client = connect(server.address, HttpVersion::Http11).unwrap();
+    for _ in 0..100 {
+        let mut summed = client.client_stream(SUM, patient()).unwrap();
+        for _ in 0..5 {
+            summed.send(Bytes::from(vec![1; 200_000])).unwrap();
+        }
+        assert_eq!(&summed.close_and_recv().unwrap()[..], b"1000000");
+    }
+}

@@ -67,6 +67,8 @@ pub struct Rest {
     pub closing: Closing,
     /// Calls wait for the dispatcher.
     pub ready: bool,
+    /// Grows with every rest: where threads tell each other of theirs, the latest counts, whoever speaks last.
+    pub sequence: u64,
 }
 
 impl<M, E, D> Shared<M, E, D>
@@ -83,6 +85,7 @@ where
             wants_output: false,
             closing: Closing::Open,
             ready: false,
+            sequence: 0,
         };
         let state = State {
             machine,
@@ -385,6 +388,7 @@ where
             wants_output: self.state.machine.wants_output(),
             closing: self.state.machine.closing(),
             ready: !self.state.ready.is_empty(),
+            sequence: self.state.rest.sequence + 1,
         };
         self.state.rest = rest;
         rest

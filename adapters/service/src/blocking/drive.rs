@@ -52,6 +52,8 @@ pub struct BlockingDrive<M, E, W, C> {
 
 /// What the reader and the housekeeper wait for.
 struct Signals {
+    /// Of the latest [`Rest`] that was published.
+    sequence: u64,
     wants_input: bool,
     timeout: Option<Instant>,
     /// Output is owed and no thread that could write it has the time.
@@ -74,8 +76,14 @@ where
         dispatch: Option<Dispatch<M, E, Self>>,
     ) -> Self {
         control.set_write_timeout(Some(WRITE_BOUND));
-        let signals =
-            Signals { wants_input: true, timeout: None, owed: false, housekeeper: false, finished: false };
+        let signals = Signals {
+            sequence: 0,
+            wants_input: true,
+            timeout: None,
+            owed: false,
+            housekeeper: false,
+            finished: false,
+        };
         Self {
             clock,
             control,
@@ -185,6 +193,11 @@ where
     /// Tells the reader and the housekeeper what the machine waits for.
     fn publish(&self, rest: Rest) {
         let mut signals = self.signals();
+        if rest.sequence < signals.sequence {
+            // Another thread has changed the machine since, and was faster to say so.
+            return;
+        }
+        signals.sequence = rest.sequence;
         let reader = rest.wants_input && !signals.wants_input;
         let sooner = rest.timeout.is_some_and(|at| signals.timeout.is_none_or(|then| at < then));
         signals.wants_input = rest.wants_input;

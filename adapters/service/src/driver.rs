@@ -26,6 +26,8 @@ const PASSES: usize = 16;
 const BATCH: usize = 64;
 /// How much it reads at once, in bytes.
 const READ: usize = 64 << 10;
+/// How much memory each of its two buffers keeps while it sleeps, in bytes.
+const KEEP: usize = 16 << 10;
 /// How many pieces it writes at once.
 const SLICES: usize = 16;
 
@@ -390,6 +392,16 @@ where
         if self.rest.closing == Closing::Closed { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Gives memory back that a sleeping connection does not need.
+    fn shrink(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > KEEP {
+            self.input = BytesMut::new();
+        }
+        if self.output.is_empty() && self.output.tail_mut().capacity() > KEEP {
+            self.output.shrink();
+        }
+    }
+
     /// Says whether the machine's time has come. The timer is set again only for an earlier time.
     fn wait(&mut self, context: &mut Context<'_>) -> bool {
         let Some(timeout) = self.rest.timeout else { return false };
@@ -469,6 +481,7 @@ where
             // Held back before and taken now: reading goes on. Held back, and wanted by now: feed it.
             let leftover = if this.held { this.rest.wants_input } else { was_held };
             if !(came || left || again || due || leftover) && this.shared.drive().leave() {
+                this.shrink();
                 return Poll::Pending;
             }
         }

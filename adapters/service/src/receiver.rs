@@ -52,7 +52,7 @@ impl<T, W> Receiver<T, W> {
     fn poll_pull(&mut self, one: bool, context: &mut Context<'_>) -> Poll<()> {
         let inbox = &mut Received(&mut self.inbox);
         ready!(self.call.link.poll_read(self.call.id, one, inbox, context));
-        if let Some(end) = &self.inbox.end {
+        if let (true, Some(end)) = (self.call.client, &self.inbox.end) {
             // Nobody else takes the outcome: it is told once, to the sender too.
             let _ = self.call.outcome.set(end.clone());
         }

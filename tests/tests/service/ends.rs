@@ -329,3 +329,25 @@ fn a_lost_connection_ends_its_calls() {
         until("the handler is dropped", || drops.count() == 1).await;
     });
 }
+
+#[test]
+fn the_last_client_that_goes_closes_the_connection_after_its_calls() {
+    everywhere(|env| async move {
+        let drops = Drops::default();
+        let served = env.serve(endless(&drops)).await;
+        for version in BOTH {
+            let client = served.connect(version).await;
+            client.unary("/t.T/Echo", "a".into(), CallOptions::new()).await.unwrap();
+            let mut call = client.bidi("/t.T/Listen", CallOptions::new()).await.unwrap();
+            call.send("b".into()).await.unwrap();
+            drop(client);
+            if version == HttpVersion::Http2 {
+                assert_eq!(call.recv().await.unwrap(), Some("b".into()), "its calls go on");
+                sleep(50).await;
+                assert_eq!(served.shutdown.connections(), 1);
+            }
+            call.cancel();
+            until("the connection is closed", || served.shutdown.connections() == 0).await;
+        }
+    });
+}

@@ -223,7 +223,7 @@ fn a9_made_resets() {
         |stream| [frame(DATA, ES, stream, b""), post(stream, ES)].concat(),
         |stream| [frame(DATA, ES, stream, b""), frame(DATA, 0, stream, b"x")].concat(),
         |stream| frame(HEADERS, EH, stream, &[0, 1, b'a', 1, b'b']),
-        |stream| vec![&frame(DATA, 0, stream, &[0; 16_384])[..]; 5].concat(),
+        |stream| [&frame(DATA, 0, stream, &[0; 16_384])[..]; 5].concat(),
     ];
     for trigger in triggers {
         let mut raw = server();

@@ -30,6 +30,7 @@ impl SendQueue {
         self.len == 0
     }
 
+    #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.taken > KEEP && self.taken >= self.small.len() / 2 {
             self.small.drain(..self.taken);
@@ -52,6 +53,11 @@ impl SendQueue {
     pub(super) fn take(&mut self, mut count: usize, out: &mut Output) {
         count = count.min(self.len);
         self.len -= count;
+        if self.shared.is_empty() {
+            self.open -= count;
+            self.copy(count, out);
+            count = 0;
+        }
         while count > 0 {
             let Some((before, piece)) = self.shared.front_mut() else {
                 self.open -= count;
@@ -80,7 +86,9 @@ impl SendQueue {
 
     /// Forgets everything; keeps a little memory.
     pub(super) fn clear(&mut self) {
-        self.shared.clear();
+        if !self.shared.is_empty() {
+            self.shared.clear();
+        }
         self.small.clear();
         if self.small.capacity() > KEEP {
             self.small = Vec::new();

@@ -181,15 +181,10 @@ impl Store {
         self.trim();
     }
 
+    #[inline]
     fn append(&mut self, id: u32, value: u32) {
-        let gap = (id.saturating_sub(self.next) / 2) as usize;
-        if gap > RETAIN {
-            for at in 0..self.window.len() {
-                self.move_far(at);
-            }
-            self.window.clear();
-        } else {
-            self.window.extend(std::iter::repeat_n(Closed::Skipped.value(), gap));
+        if id != self.next {
+            self.skip_to(id);
         }
         if self.window.is_empty() {
             self.base = id;
@@ -198,7 +193,24 @@ impl Store {
         self.next = id.saturating_add(2);
     }
 
+    /// The ids from the next one up to `id` are skipped.
+    fn skip_to(&mut self, id: u32) {
+        let gap = (id.saturating_sub(self.next) / 2) as usize;
+        if gap > RETAIN {
+            for at in 0..self.window.len() {
+                self.move_far(at);
+            }
+            self.window.clear();
+        } else {
+            if self.window.is_empty() {
+                self.base = self.next;
+            }
+            self.window.extend(std::iter::repeat_n(Closed::Skipped.value(), gap));
+        }
+    }
+
     /// Remembers why the open id `id` is closed from now on.
+    #[inline]
     pub(super) fn close(&mut self, id: u32, why: Closed) {
         if id < self.base {
             self.far.retain(|entry| entry.0 != id);
@@ -223,7 +235,9 @@ impl Store {
             if keep {
                 return;
             }
-            self.move_far(0);
+            if front != Closed::Clean.value() {
+                self.move_far(0);
+            }
             self.window.pop_front();
             self.base += 2;
         }

@@ -194,14 +194,18 @@ impl Slot {
         self.wants_room = false;
         self.clear_body();
         self.clear_output();
-        for head in [&mut self.head, &mut self.trailers, &mut self.out_head] {
-            if head.capacity_bytes() > KEEP {
-                *head = Head::default();
-            }
+        let heads = self.head.capacity_bytes() + self.trailers.capacity_bytes();
+        if heads + self.out_head.capacity_bytes() + self.out_trailers.capacity_bytes() > KEEP {
+            self.clear_heads();
         }
-        if self.out_trailers.capacity_bytes() > KEEP {
-            self.out_trailers = Fields::new();
-        }
+    }
+
+    #[cold]
+    fn clear_heads(&mut self) {
+        self.head = Head::default();
+        self.trailers = Head::default();
+        self.out_head = Head::default();
+        self.out_trailers = Fields::new();
     }
 
     pub(super) fn clear_body(&mut self) {
@@ -224,16 +228,14 @@ impl Slot {
     /// Gives memory back.
     pub(super) fn shrink(&mut self) {
         if !self.held && !self.open {
-            self.head = Head::default();
-            self.trailers = Head::default();
-            self.out_head = Head::default();
-            self.out_trailers = Fields::new();
+            self.clear_heads();
             self.body = BytesMut::new();
             self.queue = SendQueue::default();
         }
     }
 
     /// Whether there is something to send now.
+    #[inline]
     pub(super) fn ready(&self, connection_open: bool) -> Ready {
         if self.sending.is_over() {
             return Ready::No;

@@ -82,6 +82,12 @@ fn a_call_with_body_and_trailers() {
 }
 
 #[test]
+fn a_stream_is_small() {
+    // A hundred open streams without a message take less than 64 KiB.
+    assert!(size_of::<super::stream::Slot>() <= 640, "{}", size_of::<super::stream::Slot>());
+}
+
+#[test]
 fn ids_that_run_out_drain_the_connection() {
     // RFC 9113 §5.1.1: a client that has used its ids up opens another connection.
     let mut pair = Pair::new(Limits::default());

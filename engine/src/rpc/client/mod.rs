@@ -358,6 +358,12 @@ impl ClientCall {
         }
     }
 
+    /// Whether more of the response is of use: a foreign HTTP stack reads on only then, and only after
+    /// [`Read::NeedMore`](super::Read::NeedMore).
+    pub fn wants_data(&self) -> bool {
+        !self.response.is_over()
+    }
+
     /// The response's headers, without those of the protocol, once they have arrived.
     pub fn headers(&self) -> Option<&Metadata> {
         self.answer.has_head.then_some(&self.answer.headers)

@@ -144,6 +144,12 @@ impl ServerCall {
         self.answer.is_over()
     }
 
+    /// Whether more of the request is of use: a foreign HTTP stack reads on only then, and only after
+    /// [`Read::NeedMore`].
+    pub fn wants_data(&self) -> bool {
+        self.request == Request::Reading && self.head.protocol.is_some() && self.answer != Answer::Answered
+    }
+
     /// Pulls from the request. `body`: what has been received and not been taken. `end`: how the receiving direction has
     /// ended, if it has; all that it brought is in `body` then.
     ///

@@ -383,9 +383,10 @@ impl Machine for Connection {
     /// A server whose output is lost has nobody to answer: every call is `Lost`.
     fn handle_output_lost(&mut self, now: Instant) {
         self.advance(now);
-        self.http.handle_output_lost(self.now);
         self.absorb();
         self.lose_calls();
+        self.http.handle_output_lost(self.now);
+        self.absorb();
     }
 
     fn handle_timeout(&mut self, now: Instant) {

@@ -30,8 +30,8 @@ pub struct Config {
     /// A server over HTTP/1.1: a peer that has closed its sending side still waits for the answer. Default `false`:
     /// the end of the input while a response is open cancels the call, since nothing else tells of a client that went.
     pub allow_half_closed: bool,
-    /// Whether and how the other side is asked if it still lives (HTTP/2 PING). Default: none at a client; see
-    /// [`Keepalive::SERVER`] for what gRPC servers do.
+    /// Whether and how the other side is asked if it still lives (HTTP/2 PING). `None`, the default: a client does not
+    /// ask, since servers may take offence (gRPC `keepalive.md`); a server asks as [`Keepalive::SERVER`] says.
     pub keepalive: Option<Keepalive>,
     /// A connection without calls for so long is drained and closed. Default: never.
     pub max_idle: Option<Duration>,
@@ -55,10 +55,18 @@ pub struct Keepalive {
     pub without_calls: bool,
 }
 
+impl Config {
+    pub(crate) fn server_keepalive(&self) -> Option<Keepalive> {
+        Some(self.keepalive.unwrap_or(Keepalive::SERVER)).filter(|keepalive| *keepalive != Keepalive::OFF)
+    }
+}
+
 impl Keepalive {
     /// What servers of gRPC do: a PING after 2 hours of silence, 20 seconds for the answer.
     pub const SERVER: Self =
         Self { time: Duration::from_secs(7200), timeout: Duration::from_secs(20), without_calls: true };
+    /// A server that never asks.
+    pub const OFF: Self = Self { time: Duration::MAX, timeout: Duration::MAX, without_calls: false };
 }
 
 impl Default for Config {

@@ -385,3 +385,39 @@ fn a_slow_preface_is_timed_out_from_its_first_byte() {
     assert_eq!(pump.machine.version(), Some(HttpVersion::Http11));
     assert_eq!(pump.timeout(), Some(start + seconds(10)));
 }
+
+// K1, GC11: silence is ended by a PING; a peer that does not answer it is gone, and its calls are UNAVAILABLE.
+#[test]
+fn keepalive_finds_a_dead_peer_and_spares_a_living_one() {
+    let keepalive = antiphon::Keepalive { time: seconds(30), timeout: seconds(5), without_calls: false };
+    let mut config = Config::default();
+    config.keepalive = Some(keepalive);
+    let client = client::Connection::new(Arc::new(config), HttpVersion::Http2);
+    let mut pair = Pair::new(client, server::Connection::new(Arc::default()));
+    let (mut script, mut echo) = (Script::new(vec![open_call(Protocol::Grpc)]), Echo::new());
+    let start = pair.now;
+    pair.advance(start + seconds(600), &mut script, &mut echo);
+    assert!(script.records[0].ended.is_empty(), "the server answers every PING");
+    pair.up.cut_off = true;
+    pair.advance(start + seconds(629), &mut script, &mut echo);
+    assert!(script.records[0].ended.is_empty());
+    pair.advance(start + seconds(640), &mut script, &mut echo);
+    assert_eq!(script.records[0].ended, [End::Lost]);
+    assert_eq!(script.records[0].end.as_deref(), Some("Unavailable ended LostConnection unprocessed false"));
+    assert_eq!(pair.client.closing(), antiphon::Closing::Closed);
+}
+
+// K2: a server asks after two hours of silence, and gives up 20 seconds later.
+#[test]
+fn a_server_does_not_keep_dead_clients_for_ever() {
+    let mut pair = pair(HttpVersion::Http2);
+    let (mut script, mut echo) = (Script::new(vec![open_call(Protocol::Grpc)]), Echo::new());
+    let start = pair.now;
+    pair.settle(&mut script, &mut echo);
+    pair.down.cut_off = true;
+    pair.up.cut_off = true;
+    pair.advance(start + seconds(7200), &mut script, &mut echo);
+    assert!(echo.records[0].ended.is_empty());
+    pair.advance(start + seconds(7221), &mut script, &mut echo);
+    assert_eq!(echo.records[0].ended, [End::Lost]);
+}

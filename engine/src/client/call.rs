@@ -17,7 +17,7 @@ impl Connection {
     /// [`StartError::Misuse`] for what cannot be sent, or cannot be carried by this version of HTTP.
     pub fn start(&mut self, now: Instant, request: &ClientRequest<'_>) -> Result<CallId, StartError> {
         self.advance(now);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
         if self.is_draining() {
             return Err(StartError::Closed);
         }
@@ -44,7 +44,7 @@ impl Connection {
         }
         let call = CallId { index: place, generation: slot.generation };
         self.opened(place);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
         Ok(call)
     }
 
@@ -328,7 +328,7 @@ impl Connection {
         self.free.push(call.index);
         self.held -= 1;
         self.notices.clear(call.index);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
         self.absorb();
     }
 

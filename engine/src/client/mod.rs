@@ -109,8 +109,13 @@ pub enum Read {
 impl Connection {
     /// A connection that speaks this version: HTTP/2 with prior knowledge, or HTTP/1.1 with one call at a time.
     pub fn new(config: Arc<Config>, version: HttpVersion) -> Self {
+        let mut http = ClientHttp::new(&config, version);
+        let mut policy = Policy::new(&config);
+        if http.as_http2().is_some() {
+            policy.keep_alive(config.keepalive);
+        }
         Self {
-            http: ClientHttp::new(&config, version),
+            http,
             slots: Vec::new(),
             free: Vec::new(),
             first_generation: 0,
@@ -124,7 +129,7 @@ impl Connection {
             deadlines: Deadlines::default(),
             held: 0,
             deferred: 0,
-            policy: Policy::new(&config),
+            policy,
             config,
         }
     }
@@ -357,8 +362,19 @@ impl Connection {
     }
 
     fn run_policy(&mut self) {
+        if self.http.closing() != Closing::Open {
+            return;
+        }
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
+            Due::Ping => {
+                if let Some(http) = self.http.as_http2() {
+                    http.ping(self.now);
+                }
+            }
+            Due::Dead => {
+                let _ = self.handle_end(self.now, InputEnd::Failed);
+            }
             Due::Drain => {
                 self.refuse();
                 self.drain(self.now);
@@ -401,7 +417,8 @@ impl Machine for Connection {
 
     fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
         self.advance(now);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
+        self.policy.hear(self.now);
         let result = self.http.handle_input(self.now, input);
         self.after(result)
     }
@@ -455,7 +472,8 @@ impl Machine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [self.http.poll_timeout(), self.deadlines.earliest(), self.policy.timeout(self.held)];
+        let policy = self.policy.timeout(self.held).filter(|_| self.http.closing() == Closing::Open);
+        let timers = [self.http.poll_timeout(), self.deadlines.earliest(), policy];
         timers.into_iter().flatten().min()
     }
 

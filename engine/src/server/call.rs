@@ -214,7 +214,7 @@ impl Connection {
         self.held -= 1;
         self.notices.clear(key.index);
         self.http.drop_stream(self.now, key);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
         self.absorb();
     }
 

@@ -95,7 +95,11 @@ impl Connection {
         Self::with_http(config, http)
     }
 
-    fn with_http(config: Arc<Config>, http: ServerHttp) -> Self {
+    fn with_http(config: Arc<Config>, mut http: ServerHttp) -> Self {
+        let mut policy = Policy::new(&config);
+        if http.as_http2().is_some() {
+            policy.keep_alive(config.server_keepalive());
+        }
         Self {
             http,
             slots: Vec::new(),
@@ -106,7 +110,7 @@ impl Connection {
             deadlines: Deadlines::default(),
             held: 0,
             open: 0,
-            policy: Policy::new(&config),
+            policy,
             config,
         }
     }
@@ -326,8 +330,19 @@ impl Connection {
     }
 
     fn run_policy(&mut self) {
+        if self.http.closing() != Closing::Open {
+            return;
+        }
         match self.policy.due(self.now, self.held) {
             Due::Nothing => {}
+            Due::Ping => {
+                if let Some(http) = self.http.as_http2() {
+                    http.ping(self.now);
+                }
+            }
+            Due::Dead => {
+                let _ = self.handle_end(self.now, InputEnd::Failed);
+            }
             Due::Drain => {
                 self.refuse();
                 self.drain(self.now);
@@ -368,9 +383,14 @@ impl Machine for Connection {
 
     fn handle_input(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
         self.advance(now);
+        let sniffing = self.http.version().is_none();
         let result = self.http.handle_input(self.now, input);
+        if sniffing && self.http.as_http2().is_some() {
+            self.policy.keep_alive(self.config.server_keepalive());
+        }
         let result = self.after(result);
-        self.policy.received(self.now, self.held);
+        self.policy.tick(self.now, self.held);
+        self.policy.hear(self.now);
         result
     }
 
@@ -422,7 +442,8 @@ impl Machine for Connection {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let timers = [self.http.poll_timeout(), self.deadlines.earliest(), self.policy.timeout(self.held)];
+        let policy = self.policy.timeout(self.held).filter(|_| self.http.closing() == Closing::Open);
+        let timers = [self.http.poll_timeout(), self.deadlines.earliest(), policy];
         timers.into_iter().flatten().min()
     }
 

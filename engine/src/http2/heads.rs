@@ -177,14 +177,15 @@ impl Connection {
         let (end, length) = match verdict {
             Verdict::Good if slot.head.is_request() => match content_length(&slot.head.fields) {
                 Ok(length) => (None, length),
-                Err(reason) => return self.refuse_malformed(id, index, reason),
+                Err(_) => return self.refuse_malformed(id, index),
             },
             Verdict::TooLarge if slot.head.is_request() => (Some(ReceiveEnd::TooLarge), None),
-            Verdict::Malformed(reason) => return self.refuse_malformed(id, index, reason),
-            _ => return self.refuse_malformed(id, index, "a request without its pseudo-fields"),
+
+            // Malformed, or without the pseudo-fields of a request.
+            _ => return self.refuse_malformed(id, index),
         };
         if end_stream && length.is_some_and(|length| length > 0) {
-            return self.refuse_malformed(id, index, CONTENT_LENGTH);
+            return self.refuse_malformed(id, index);
         }
         self.start_remote(id, index, end, length);
         if end_stream {
@@ -233,7 +234,7 @@ impl Connection {
     }
 
     /// A malformed request: a stream error that touches nobody else (RFC 9113 §8.1.1).
-    fn refuse_malformed(&mut self, id: u32, index: u32, _reason: &'static str) -> Result<(), Fault> {
+    fn refuse_malformed(&mut self, id: u32, index: u32) -> Result<(), Fault> {
         self.store.release(index);
         self.store.open_closed(id, Closed::ByUs);
         self.control.resets.push((id, Http2Code::PROTOCOL_ERROR.0));

@@ -92,7 +92,9 @@ impl ServerCall {
         self.inbound.reset(self.head.framing, self.config.receive_limit());
         self.inbound.coding.clone_from(&self.head.request_coding);
         self.inbound.content_length = self.head.content_length;
-        if let Some(status) = self.head.fault.take() {
+        if self.head.too_long {
+            self.refuse(Decision::Refusal(Refusal::UrlTooLong));
+        } else if let Some(status) = self.head.fault.take() {
             self.refuse(Decision::Status(status));
         }
     }

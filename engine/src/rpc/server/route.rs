@@ -82,9 +82,6 @@ impl ServerCall {
         }
         let unsupported = Some(refusal(Refusal::UnsupportedType(method.shape)));
         let Some(protocol) = self.head.protocol else { return unsupported };
-        if self.head.too_long {
-            return Some(refusal(Refusal::UrlTooLong));
-        }
         let bare = self.head.framing == Framing::Bare;
         if protocol == Protocol::Connect && bare != (method.shape == Shape::Unary) {
             return unsupported;

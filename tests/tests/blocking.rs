@@ -149,6 +149,27 @@ fn both_ends_write_at_once_from_sixteen_threads() {
     });
 }
 
+/// The reader stops when a call's window is full, and whoever empties it starts the reader again: of the two, the one
+/// that saw the older state must not have the last word. Over HTTP/1.1 the whole connection stands still otherwise.
+#[test]
+fn uploads_above_the_window_never_stand_still() {
+    let server = start(router(), Pool::default());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let client = connect(server.address, HttpVersion::Http11).unwrap();
+                for _ in 0..100 {
+                    let mut upload = client.client_stream(SUM, patient()).unwrap();
+                    for _ in 0..4 {
+                        upload.send(Bytes::from(vec![1; 200_000])).unwrap();
+                    }
+                    assert_eq!(&upload.close_and_recv().unwrap()[..], b"800000");
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_hundred_callers_share_one_connection() {
     let server = start(router(), Pool::default());

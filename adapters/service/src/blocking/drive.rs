@@ -136,8 +136,9 @@ where
                 access.machine().poll_transmit(now, &mut writer.output);
                 access.rest()
             });
-            let wrote = if writer.output.is_empty() { Wrote::All } else { writer.write() };
+            // Before the write, which may block: the reader must not wait for it.
             self.publish(rest);
+            let wrote = if writer.output.is_empty() { Wrote::All } else { writer.write() };
             if rest.ready {
                 self.dispatch();
             }

@@ -2,7 +2,7 @@
 
 # build_test_program NAME: sets `program`. Unoptimised, with all assertions on.
 build_test_program() {
-    (cd "$root" && cargo build --quiet --locked -p antiphon-tests --bin "$1")
+    (cd "$root" && cargo build --quiet --locked -p antiphon-examples --bin "$1")
     program=$target/debug/$1
 }
 

@@ -5,12 +5,16 @@
 //! ```
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant as Clock};
 
 use antiphon::http2::Connection;
 use antiphon::{Closing, Head, HttpConnection, InputEnd, Instant, Limits, Machine, Output, StreamKey};
 use bytes::BytesMut;
+
+/// How long the connection is kept after the answer, as a client does that may ask again; the peer may still speak, and
+/// is answered.
+const LINGER: Duration = Duration::from_millis(500);
 
 fn main() -> io::Result<()> {
     let bad = || io::Error::other("usage: h2-get http://HOST:PORT/PATH");
@@ -43,18 +47,40 @@ impl Get {
     fn run(mut self, head: &Head) -> io::Result<()> {
         let key = self.connection.open(self.now(), head, true).map_err(io::Error::other)?;
         let mut told = false;
+        let mut drains_at = None;
         loop {
             while self.connection.poll_event().is_some() {}
-            if self.print(key, &mut told)? {
+            if drains_at.is_none() && self.print(key, &mut told)? {
+                drains_at = Some(self.now() + LINGER);
+            }
+            if drains_at.is_some_and(|at| at <= self.now()) {
                 self.connection.drain(self.now());
             }
             if self.write().is_err() {
                 self.connection.handle_output_lost(self.now());
             }
             if self.connection.closing() != Closing::Open {
+                self.leave();
                 return self.connection.error().map_or(Ok(()), |error| Err(io::Error::other(error)));
             }
-            self.read();
+            self.read(drains_at);
+        }
+    }
+
+    /// Lets the peer read all that was written: a socket closed with bytes unread is reset, and what it sent is lost.
+    fn leave(&mut self) {
+        let until = self.now() + Duration::from_secs(1);
+        let mut block = [0; 4096];
+        let _ = self.socket.shutdown(Shutdown::Write);
+        loop {
+            let left = until.duration_since(self.now());
+            if left.is_zero() || self.socket.set_read_timeout(Some(left)).is_err() {
+                return;
+            }
+            match self.socket.read(&mut block) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return,
+            }
         }
     }
 
@@ -88,10 +114,14 @@ impl Get {
         }
     }
 
-    /// Waits for bytes, for as long as the connection says.
-    fn read(&mut self) {
+    /// Waits for bytes, for as long as the connection says, and `until` at most.
+    fn read(&mut self, until: Option<Instant>) {
         let now = self.now();
-        let wait = self.connection.poll_timeout().map(|due| due.duration_since(now));
+        let due = match (self.connection.poll_timeout(), until) {
+            (Some(due), Some(until)) => Some(due.min(until)),
+            (due, until) => due.or(until),
+        };
+        let wait = due.map(|due| due.duration_since(now));
         if wait == Some(Duration::ZERO) {
             self.connection.handle_timeout(now);
             return;

@@ -23,10 +23,6 @@ pub struct Config {
     pub limits: Limits,
     /// The rules of calls: message sizes, codings, codecs, deadlines.
     pub rpc: Arc<RpcConfig>,
-    /// The size in bytes of the blocks in which the driver reads. A payload of at least a quarter of it is split off
-    /// the input without a copy; anything smaller is copied, so that nothing small pins something large. Default
-    /// 64 KiB.
-    pub block: usize,
     /// A server over HTTP/1.1: a peer that has closed its sending side still waits for the answer. Default `false`:
     /// the end of the input while a response is open cancels the call, since nothing else tells of a client that went.
     pub allow_half_closed: bool,
@@ -74,7 +70,6 @@ impl Default for Config {
         Self {
             limits: Limits::default(),
             rpc: Arc::default(),
-            block: 64 << 10,
             allow_half_closed: false,
             keepalive: None,
             max_idle: None,

@@ -95,7 +95,6 @@ pub mod streams;
 mod calls;
 mod code;
 mod config;
-#[allow(dead_code, reason = "the HTTP floors use it")]
 mod credit;
 mod event;
 mod head;

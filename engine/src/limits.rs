@@ -113,14 +113,12 @@ impl Limits {
 
 /// A token bucket at work, on the caller's time.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the HTTP floors use it")]
 pub(crate) struct Tokens {
     bucket: Bucket,
     left: u32,
     refilled: crate::Instant,
 }
 
-#[allow(dead_code, reason = "the HTTP floors use it")]
 impl Tokens {
     pub(crate) fn new(bucket: Bucket) -> Self {
         Self { bucket, left: bucket.burst, refilled: crate::Instant::EPOCH }

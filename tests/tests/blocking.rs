@@ -23,7 +23,7 @@ const PROTOCOLS: [Protocol; 4] =
 struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
-    thread: Option<thread::JoinHandle<std::io::Result<()>>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Drop for Running {
@@ -31,7 +31,7 @@ impl Drop for Running {
         self.shutdown.drain();
         let ended = self.thread.take().unwrap().join();
         if !thread::panicking() {
-            ended.unwrap().unwrap();
+            ended.unwrap();
         }
     }
 }
@@ -301,23 +301,9 @@ fn a_connection_over_a_pair_that_nobody_can_shut() {
     let (near, far) = UnixStream::pair().unwrap();
     let (near_write, far_write) = (near.try_clone().unwrap(), far.try_clone().unwrap());
     let peer = || Peer::Other("a pair".into());
-    let config = Arc::new(Config::default());
-    let machine = antiphon_blocking::antiphon::server::Connection::new(Arc::clone(&config));
-    let serving = thread::spawn(move || {
-        let (clock, shutdown) = (Arc::new(SystemClock::new()), Shutdown::new());
-        let transport = (far, far_write);
-        antiphon_service::blocking::serve(
-            clock,
-            transport,
-            machine,
-            peer(),
-            router(),
-            &Pool::default(),
-            &shutdown,
-        )
-    });
+    let serving = thread::spawn(move || Acceptor::new(router()).serve_over((far, far_write), peer()));
     let control = near.try_clone().unwrap();
-    let client = connect_over((near, near_write), peer(), "pair", HttpVersion::Http2, &config).unwrap();
+    let client = Connector::new(HttpVersion::Http2).connect_over((near, near_write), peer()).unwrap();
     one_round(&client, Protocol::Grpc);
     drop(client);
     control.shutdown(std::net::Shutdown::Both).unwrap();

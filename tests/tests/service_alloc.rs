@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use antiphon::rpc::{ClientRequest, HttpVersion, Method, Payload, Protocol, Shape};
 use antiphon::{CallId, Config, Instant, Machine, Output, Pump, client, server};
-use antiphon_service::{
-    Answer, Begun, Bytes, Context, Dispatcher, Drive, Incoming, Link, Peer, Router, Shared, Status,
-};
+use antiphon_service::drive::{Answer, Begun, Dispatcher, Drive, Incoming, Link, Shared};
+use antiphon_service::{Bytes, Context, Peer, Router, Status};
 use bytes::BytesMut;
 
 struct Counting;

@@ -18,6 +18,7 @@
 //! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
 #![forbid(unsafe_code)]
 
+pub mod adapter;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod call;
@@ -25,6 +26,7 @@ mod client;
 mod codec;
 mod context;
 mod dispatch;
+pub mod drive;
 #[cfg(feature = "async")]
 pub mod driver;
 mod endpoint;
@@ -45,23 +47,22 @@ mod wait;
 
 pub use antiphon;
 pub use antiphon::rpc::{HttpVersion, Method, Protocol, Shape};
-pub use antiphon::{Code, EndedBy, Instant, Metadata, Misuse, Status};
+pub use antiphon::{
+    Code, Config, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse, Status,
+};
 pub use bytes::Bytes;
 
 pub use client::{BidiStream, CallOptions, Client, ClientStream, Response};
 pub use codec::{Codec, Codecs, Identity};
 pub use context::Context;
-pub use dispatch::{Begun, BlockingJob, Dispatcher, HandlerTask, Incoming};
-pub use endpoint::{Endpoint, Pulled};
 pub use handler::{Handler, MethodCodecs};
-pub use link::Link;
 pub use peer::Peer;
 pub use receiver::Receiver;
-pub use reply::Answer;
 pub use router::Router;
 #[cfg(feature = "async")]
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use sender::{Sender, TrySendError};
-pub use shared::{Access, Drive, Rest, Shared};
-pub use shutdown::{Registration, Shutdown};
+pub use shutdown::Shutdown;
 pub use wait::{Async, Blocking};
+
+pub(crate) use drive::{Access, Drive, Endpoint, Link, Pulled, Shared};

@@ -14,7 +14,9 @@ use crate::{Drive, Endpoint, Peer, Pulled, Shared};
 
 /// A connection as its calls see it: [`Shared`] without its type parameters. Every method may be called at any time,
 /// for calls that are gone too; none blocks, but [`park`](Link::park).
-pub trait Link: Send + Sync {
+///
+/// Sealed: what the halves ask of it is their own affair.
+pub trait Link: Calls + Send + Sync {
     /// The time, on the connection's clock.
     fn now(&self) -> Instant;
     /// Who is at the other end.
@@ -25,8 +27,11 @@ pub trait Link: Send + Sync {
     fn drain(&self);
     /// Ends the connection at once.
     fn abort(&self);
+}
 
-    #[doc(hidden)]
+/// What clients, contexts and the halves of calls ask of their connection.
+pub trait Calls {
+    /// Takes what has been received: a run of messages, or the end.
     fn poll_read(
         &self,
         call: CallId,
@@ -34,60 +39,57 @@ pub trait Link: Send + Sync {
         inbox: &mut Received<'_>,
         context: &mut Context<'_>,
     ) -> Poll<()>;
-    #[doc(hidden)]
+    /// Waits for room for a message.
     fn poll_room(&self, call: CallId, context: &mut Context<'_>) -> Poll<Result<(), SendError>>;
-    #[doc(hidden)]
+    /// Whether there is room for a message.
     fn room(&self, call: CallId) -> Result<(), SendError>;
-    #[doc(hidden)]
+    /// Queues a message, the `last` of its direction or not. Returns whether there is room for another.
     fn send(&self, call: CallId, payload: Payload<'_>, last: bool) -> Result<bool, SendError>;
-    #[doc(hidden)]
+    /// Waits for the end of a call: for its handler.
     fn poll_ended(&self, call: CallId, context: &mut Context<'_>) -> Poll<()>;
-    #[doc(hidden)]
+    /// Waits for the end of a call: for whoever else wants to know.
     fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>>;
-    #[doc(hidden)]
+    /// How a call ended.
     fn ended(&self, call: CallId) -> Option<End>;
-    #[doc(hidden)]
+    /// Ends a call with this status unless its outcome has been seen.
     fn fail(&self, call: CallId, status: Status);
-    #[doc(hidden)]
+    /// A client half-closes.
     fn close_send(&self, call: CallId);
-    #[doc(hidden)]
+    /// A sender was dropped.
     fn leave_send(&self, call: CallId);
-    #[doc(hidden)]
+    /// A receiver was dropped.
     fn leave_receive(&self, call: CallId);
-    #[doc(hidden)]
+    /// A client gives a call up.
     fn cancel(&self, call: CallId);
-    #[doc(hidden)]
+    /// Lets go of a call.
     fn drop_call(&self, call: CallId);
-    #[doc(hidden)]
+    /// A server sends the response headers.
     fn send_headers(&self, call: CallId, headers: &Metadata) -> Result<(), Misuse>;
-    #[doc(hidden)]
+    /// A handler has returned.
     fn finish(&self, answer: &FinalAnswer<'_>);
-    #[doc(hidden)]
+    /// Waits for a slot and starts a call.
     fn poll_start(
         &self,
         starting: &mut Starting<'_>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, Status>>;
-    #[doc(hidden)]
+    /// There may be something to transmit.
     fn flush(&self);
-    #[doc(hidden)]
+    /// Whoever waited for a slot went away.
     fn leave_queue(&self, ticket: Ticket);
-    #[doc(hidden)]
+    /// Waits for the response headers; `None` when there will be none.
     fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
-    #[doc(hidden)]
+    /// A client: the outcome of a call, if it has one. What came before it is kept for the receiver.
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>>;
 }
 
 /// Where a pull puts what it takes.
-#[doc(hidden)]
 pub struct Received<'a>(pub(crate) &'a mut Inbox);
 
 /// What a handler's return leaves to be sent.
-#[doc(hidden)]
 pub struct FinalAnswer<'a>(pub(crate) &'a Answer);
 
 /// A call that is to be started.
-#[doc(hidden)]
 pub struct Starting<'a> {
     pub(crate) request: &'a ClientRequest<'a>,
     /// Its one message: it is sent in the same step, and closes the request.
@@ -96,7 +98,6 @@ pub struct Starting<'a> {
 }
 
 /// A call that was started.
-#[doc(hidden)]
 pub struct Started {
     pub(crate) call: CallId,
     pub(crate) coding: Option<Arc<dyn Coding>>,
@@ -135,7 +136,14 @@ where
             access.endpoint().abort(now);
         });
     }
+}
 
+impl<M, E, D> Calls for Shared<M, E, D>
+where
+    M: Machine<Event = Event> + AsMut<E> + Send + 'static,
+    E: Endpoint,
+    D: Drive<M, E>,
+{
     fn poll_read(
         &self,
         call: CallId,

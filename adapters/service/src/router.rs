@@ -41,18 +41,20 @@ impl Router {
         Self::default()
     }
 
-    /// Serves `path` (`/package.Service/Method`) as `method` says. The last handler of a path counts.
+    /// Serves `path` (`/package.Service/Method`; a missing slash in front is added) as `method` says. The last handler
+    /// of a path counts.
     ///
     /// The method's shape is what the protocols check a call against. It may be any with a handler that streams both
     /// ways; other handlers fit their own shape.
     #[must_use]
     pub fn route(mut self, path: &str, method: Method, handler: Handler) -> Self {
+        let slashed = if path.starts_with('/') { path.into() } else { ["/", path].concat().into_boxed_str() };
         let table = Arc::make_mut(&mut self.table);
         let entry = Entry { method, handler };
-        match table.paths.get(path) {
+        match table.paths.get(&slashed) {
             Some(at) => table.entries[*at] = entry,
             None => {
-                table.paths.insert(path.into(), table.entries.len());
+                table.paths.insert(slashed, table.entries.len());
                 table.entries.push(entry);
             }
         }

@@ -1,6 +1,7 @@
 //! Ending a server gracefully.
 
-use core::future::poll_fn;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -115,6 +116,18 @@ impl Shutdown {
     /// Waits until the end has begun and the last connection is closed.
     pub async fn finished(&self) {
         poll_fn(|context| self.poll_finished(context)).await;
+    }
+
+    /// Waits for `future`, or until the end has begun: `None` then. A future that is ready as well loses.
+    pub async fn unless_draining<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if self.poll_draining(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            future.as_mut().poll(context).map(Some)
+        })
+        .await
     }
 
     /// Blocks until the end has begun and the last connection is closed.

@@ -6,12 +6,12 @@
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::bind("127.0.0.1:0").await?;
-//! let address = server.local_addr()?.to_string();
+//! let address = server.local_addr()?;
 //! let router =
 //!     Router::new().unary("/greet.Greeter/Greet", |_: Context, name: Bytes| async move { Ok(name) });
 //! tokio::spawn(server.serve(router));
 //!
-//! let client = connect(&address, HttpVersion::Http2).await?;
+//! let client = connect(address, HttpVersion::Http2).await?;
 //! let reply = client.unary("/greet.Greeter/Greet", "Ann".into(), CallOptions::new()).await?;
 //! assert_eq!(reply.message, "Ann");
 //! # Ok(())
@@ -25,5 +25,5 @@ mod runtime;
 
 pub use antiphon_service::*;
 pub use compat::Compat;
-pub use net::{Connector, Server, connect};
+pub use net::{Acceptor, Connector, Server, connect};
 pub use runtime::{Tokio, TokioTimer};

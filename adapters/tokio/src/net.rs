@@ -1,16 +1,15 @@
-//! Listening and connecting over TCP.
+//! Listening and connecting: over TCP, and over any transport.
 
-use core::future::{Future, poll_fn};
-use core::pin::pin;
-use core::task::Poll;
-use core::time::Duration;
+use core::fmt::Display;
+use core::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use antiphon::{Config, client, server};
+use antiphon_service::adapter::{AcceptPause, Configs, cannot};
 use antiphon_service::{Client, HttpVersion, Peer, Router, Shutdown, driver};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::{Compat, Tokio};
 
@@ -18,28 +17,29 @@ use crate::{Compat, Tokio};
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    config: Config,
+    configs: Configs,
     shutdown: Shutdown,
 }
 
 impl Server {
-    /// Listens at `address`.
+    /// Listens at `address`, an IP address or a host name and a port; port 0 takes any free one.
     ///
     /// # Errors
-    /// The system's.
-    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        Ok(Self::new(TcpListener::bind(address).await?))
+    /// When it is taken, or may not be used: the system's reason, and the address.
+    pub async fn bind(address: impl Display) -> io::Result<Self> {
+        let listener = TcpListener::bind(address.to_string()).await;
+        Ok(Self::new(listener.map_err(|error| cannot("listen at", address, &error))?))
     }
 
     /// Serves on a listener that is there already.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, config: Config::default(), shutdown: Shutdown::new() }
+        Self { listener, configs: Configs::default(), shutdown: Shutdown::new() }
     }
 
-    /// Limits, codings and policies of its connections.
+    /// Limits, codings and policies of its connections. Default: [`Config::default`].
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
+        self.configs = config.into();
         self
     }
 
@@ -51,35 +51,29 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// The handle that ends it.
+    /// The handle that ends it. Take it before [`serve`](Server::serve).
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
     /// Serves `router` until it is [shut down](Server::shutdown) and the last connection is closed. Nothing else ends
-    /// it: when connections cannot be accepted (no file descriptors left), it waits and tries again.
+    /// it: when connections cannot be accepted (no file descriptors left), it waits and tries again. Dropped, it stops
+    /// listening; the connections that are open go on.
     pub async fn serve(self, router: Router) {
-        let Self { listener, config, shutdown } = self;
-        let shared = Arc::new(config);
-        let mut count = 0;
-        let mut pause = Pause::default();
-        while let Some(accepted) = until_drained(&shutdown, listener.accept()).await {
+        let Self { listener, configs, shutdown } = self;
+        let acceptor = Acceptor { router, configs, shutdown };
+        let shutdown = &acceptor.shutdown;
+        let mut pause = AcceptPause::default();
+        while let Some(accepted) = shutdown.unless_draining(listener.accept()).await {
             match accepted {
-                Ok((stream, peer)) => {
-                    pause = Pause::default();
-                    count += 1;
-                    let config = seeded(&shared, count);
+                Ok((stream, address)) => {
+                    pause.reset();
                     let _ = stream.set_nodelay(true);
-                    let machine = server::Connection::new(config);
-                    let peer = Peer::Tcp(peer);
-                    let (runtime, stream) = (Tokio::current(), Compat(stream));
-                    tokio::spawn(driver::serve(runtime, stream, machine, peer, router.clone(), &shutdown));
+                    tokio::spawn(acceptor.serve_over(stream, Peer::Tcp(address)));
                 }
                 Err(error) => {
-                    let wait = pause.after(&error);
-                    if until_drained(&shutdown, tokio::time::sleep(wait)).await.is_none() {
-                        break;
-                    }
+                    let rest = tokio::time::sleep(pause.after(&error));
+                    let _ = shutdown.unless_draining(rest).await;
                 }
             }
         }
@@ -88,94 +82,136 @@ impl Server {
     }
 }
 
-/// Each connection spreads its timers differently.
-fn seeded(config: &Arc<Config>, seed: u64) -> Arc<Config> {
-    if config.max_age.is_none() {
-        return Arc::clone(config);
+/// Serves connections that somebody else accepts, over any transport.
+///
+/// ```no_run
+/// # use antiphon_tokio::{Acceptor, Peer, Router};
+/// # async fn run(router: Router) -> std::io::Result<()> {
+/// let acceptor = Acceptor::new(router);
+/// let listener = tokio::net::UnixListener::bind("choir.socket")?;
+/// loop {
+///     let (stream, _) = listener.accept().await?;
+///     tokio::spawn(acceptor.serve_over(stream, Peer::Unix(None)));
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    router: Router,
+    configs: Configs,
+    shutdown: Shutdown,
+}
+
+impl Acceptor {
+    /// Serves `router`.
+    pub fn new(router: Router) -> Self {
+        Self { router, configs: Configs::default(), shutdown: Shutdown::new() }
     }
-    let mut config = Config::clone(config);
-    config.seed = config.seed.wrapping_add(seed);
-    Arc::new(config)
-}
 
-/// How long to wait after a failed accept: not at all when a client went away, longer and longer when the system has
-/// no more to give.
-#[derive(Default)]
-struct Pause(u32);
+    /// Limits, codings and policies of its connections. Default: [`Config::default`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.configs = config.into();
+        self
+    }
 
-impl Pause {
-    fn after(&mut self, error: &io::Error) -> Duration {
-        use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-        if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
-            return Duration::ZERO;
-        }
-        self.0 = (self.0 + 1).min(8);
-        Duration::from_millis(4 << self.0)
+    /// The handle that ends its connections.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Serves one connection until it ends. What goes wrong on it ends it, and nothing else. The future moves it:
+    /// await or spawn it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn serve_over<T>(&self, transport: T, peer: Peer) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let machine = server::Connection::new(self.configs.next());
+        driver::serve(Tokio::current(), Compat(transport), machine, peer, self.router.clone(), &self.shutdown)
     }
 }
 
-/// `None` when the server is to end first.
-async fn until_drained<F: Future>(shutdown: &Shutdown, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if shutdown.poll_draining(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
-}
-
-/// Makes connections over TCP.
+/// Makes connections, over TCP and over any transport.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    config: Arc<Config>,
     version: HttpVersion,
+    configs: Configs,
+    scheme: Box<str>,
     authority: Option<Box<str>>,
 }
 
 impl Connector {
-    /// Connects with this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1.
+    /// Speaks this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1.
     pub fn new(version: HttpVersion) -> Self {
-        Self { config: Arc::default(), version, authority: None }
+        Self { version, configs: Configs::default(), scheme: "http".into(), authority: None }
     }
 
-    /// Limits, codings and policies of its connections.
+    /// Limits, codings and policies of its connections. Default: [`Config::default`].
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
-        self.config = Arc::new(config);
+        self.configs = config.into();
         self
     }
 
-    /// The authority that requests name, if it is not the address connected to.
+    /// The scheme that requests name: `https` over a transport that is encrypted. Default: `http`.
+    #[must_use]
+    pub fn scheme(mut self, scheme: &str) -> Self {
+        self.scheme = scheme.into();
+        self
+    }
+
+    /// The host and port that requests name. Default: the address connected to; over another transport, `localhost`.
     #[must_use]
     pub fn authority(mut self, authority: &str) -> Self {
         self.authority = Some(authority.into());
         self
     }
 
-    /// Connects to `address`, a host and a port.
+    /// Connects to `address`, a host and a port, over TCP. A task of tokio's moves the connection, until the last
+    /// clone of the client is dropped and its calls have ended.
     ///
     /// # Errors
-    /// The system's.
-    pub async fn connect(&self, address: &str) -> io::Result<Client> {
-        let stream = TcpStream::connect(address).await?;
+    /// When nobody answers there: the system's reason, and the address.
+    pub async fn connect(&self, address: impl Display) -> io::Result<Client> {
+        let address = address.to_string();
+        let stream = TcpStream::connect(&*address).await;
+        let stream = stream.map_err(|error| cannot("connect to", &address, &error))?;
         stream.set_nodelay(true)?;
         let peer = Peer::Tcp(stream.peer_addr()?);
-        let machine = client::Connection::new(Arc::clone(&self.config), self.version);
-        let authority = self.authority.as_deref().unwrap_or(address);
-        let (runtime, stream) = (Tokio::current(), Compat(stream));
-        let (client, connection) = driver::connect(runtime, stream, machine, peer, "http", authority);
+        Ok(self.start(stream, peer, &address))
+    }
+
+    /// Connects over a transport that is there already, such as a Unix socket or a TLS stream.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn connect_over<T>(&self, transport: T, peer: Peer) -> Client
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.start(transport, peer, "localhost")
+    }
+
+    fn start<T>(&self, transport: T, peer: Peer, authority: &str) -> Client
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let machine = client::Connection::new(self.configs.next(), self.version);
+        let authority = self.authority.as_deref().unwrap_or(authority);
+        let (client, connection) = driver::connect(Tokio::current(), Compat(transport), machine, peer, &self.scheme, authority);
         tokio::spawn(connection);
-        Ok(client)
+        client
     }
 }
 
-/// Connects to `address`, a host and a port, with this version of HTTP.
+/// Connects to `address`, a host and a port, with this version of HTTP. A [`Connector`] can say more.
 ///
 /// # Errors
-/// The system's.
-pub async fn connect(address: &str, version: HttpVersion) -> io::Result<Client> {
+/// As [`Connector::connect`].
+pub async fn connect(address: impl Display, version: HttpVersion) -> io::Result<Client> {
     Connector::new(version).connect(address).await
 }
 

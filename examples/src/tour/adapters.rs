@@ -3,10 +3,8 @@
 use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::thread;
 
-use antiphon::client;
 use antiphon_service::{Async, Blocking, BoxFuture, Client, Peer, driver};
 
 use super::{CHAPTERS, Chapter, Show, Tap, TapSplit, config, scenario};
@@ -77,7 +75,7 @@ fn blocking(show: &mut Show<'_>) -> Result<(), Box<dyn Error>> {
         scenario::blocking::chapter(chapter, client, show)?;
     }
     shutdown.drain();
-    serving.join().map_err(|_| "the server panicked")??;
+    serving.join().map_err(|_| "the server panicked")?;
     Ok(())
 }
 
@@ -89,8 +87,8 @@ fn blocking_client(
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let (transport, peer) = (TapSplit(stream, recorder), Peer::Tcp(address));
-    let config = Arc::new(config());
-    antiphon_blocking::connect_over(transport, peer, &address.to_string(), chapter.version, &config)
+    let connector = antiphon_blocking::Connector::new(chapter.version).config(config());
+    connector.authority(&address.to_string()).connect_over(transport, peer)
 }
 
 async fn on_smol(show: &mut Show<'_>) -> Result<(), Box<dyn Error>> {
@@ -115,12 +113,9 @@ async fn smol_client(
 ) -> io::Result<Client<Async>> {
     let stream = smol::net::TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let machine = client::Connection::new(Arc::new(config()), chapter.version);
-    let (runtime, transport) = (antiphon_smol::Smol, Tap::new(stream, recorder));
-    let (peer, authority) = (Peer::Tcp(address), address.to_string());
-    let (client, connection) = driver::connect(runtime, transport, machine, peer, "http", &authority);
-    smol::spawn(connection).detach();
-    Ok(client)
+    let connector = antiphon_smol::Connector::new(chapter.version).config(config());
+    let connector = connector.authority(&address.to_string());
+    Ok(connector.connect_over(Tap::new(stream, recorder), Peer::Tcp(address)))
 }
 
 async fn on_tokio(show: &mut Show<'_>) -> Result<(), Box<dyn Error>> {

@@ -38,7 +38,7 @@ pub fn serve(
                 antiphon_blocking::Server::bind(address).map_err(|error| refusal(address, &error))?;
             let server = server.config(config());
             invitation(adapter, server.local_addr()?, out, paint)?;
-            server.serve(echo::blocking::router())?;
+            server.serve(echo::blocking::router());
         }
         Adapter::Smol => smol::block_on(async {
             let server =

@@ -19,7 +19,8 @@ use bytes::BytesMut;
 
 use super::transport::Control;
 use super::writer::{Writer, Wrote};
-use crate::{Drive, Endpoint, Rest, Shared};
+use crate::drive::Rest;
+use crate::{Drive, Endpoint, Shared};
 
 /// How long one write may block a thread that writes for others too.
 const WRITE_BOUND: Duration = Duration::from_millis(50);

@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::Arc;
 
 use antiphon_conformance::adapter::{Adapter, blocked, config, http_version};
 use antiphon_conformance::caller::{WORKERS, call, check};
@@ -20,17 +19,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     match adapter {
         Adapter::Blocking => make(&|request| {
-            let config = Arc::new(config(request.message_receive_limit));
-            let version = prepare(&request)?;
-            let client =
-                antiphon_blocking::connect_with(address(&request), version, &config).map_err(told)?;
+            let connector = antiphon_blocking::Connector::new(prepare(&request)?);
+            let connector = connector.config(config(request.message_receive_limit));
+            let client = connector.connect(address(&request)).map_err(told)?;
             Ok(blocked(call(adapter, client, request)))
         })?,
         Adapter::Smol => make(&|request| {
             smol::block_on(async {
                 let connector = antiphon_smol::Connector::new(prepare(&request)?);
                 let connector = connector.config(config(request.message_receive_limit));
-                let client = connector.connect(&address(&request)).await.map_err(told)?;
+                let client = connector.connect(address(&request)).await.map_err(told)?;
                 Ok(call(adapter, client, request).await)
             })
         })?,
@@ -41,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 runtime.block_on(async {
                     let connector = antiphon_tokio::Connector::new(prepare(&request)?);
                     let connector = connector.config(config(request.message_receive_limit));
-                    let client = connector.connect(&address(&request)).await.map_err(told)?;
+                    let client = connector.connect(address(&request)).await.map_err(told)?;
                     Ok(call(adapter, client, request).await)
                 })
             })?;
@@ -60,5 +58,5 @@ fn address(request: &ClientCompatRequest) -> String {
 }
 
 fn told(error: io::Error) -> String {
-    format!("cannot connect: {error}")
+    error.to_string()
 }

@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Adapter::Blocking => {
             let server = antiphon_blocking::Server::bind(ANY)?.config(config);
             announce(server.local_addr()?)?;
-            server.serve(router)?;
+            server.serve(router);
         }
         Adapter::Smol => smol::block_on(async {
             let server = antiphon_smol::Server::bind(ANY).await?.config(config);

@@ -208,20 +208,3 @@ impl Connector {
 pub async fn connect(address: impl Display, version: HttpVersion) -> io::Result<Client> {
     Connector::new(version).connect(address).await
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_waits_longer_and_longer_for_what_the_system_lacks() {
-        let mut pause = Pause::default();
-        let lack = io::Error::other("no file descriptors left");
-        let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        let first = pause.after(&lack);
-        assert_eq!(pause.after(&gone), Duration::ZERO, "a client that went away is nobody's lack");
-        assert!(first > Duration::ZERO && pause.after(&lack) > first);
-        let longest = (0..100).map(|_| pause.after(&lack)).max();
-        assert!(longest <= Some(Duration::from_secs(2)), "{longest:?}");
-    }
-}

@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread;
 
+use antiphon::client;
 use antiphon_service::{Async, Blocking, BoxFuture, Client, Peer, driver};
 
 use super::{CHAPTERS, Chapter, Show, Tap, TapSplit, config, scenario};

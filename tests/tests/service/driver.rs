@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context as Task, Poll, Wake, Waker};
 
 use antiphon::{CallId, Config, client, server};
+use antiphon_service::drive::Link;
 use antiphon_service::{
-    BoxFuture, Bytes, CallOptions, Client, Context, HttpVersion, Instant, Link, Peer, Receiver, Router,
-    Runtime, Sender, Shutdown, driver, handler,
+    BoxFuture, Bytes, CallOptions, Client, Context, HttpVersion, Instant, Peer, Receiver, Router, Runtime,
+    Sender, Shutdown, driver, handler,
 };
 use antiphon_smol::{Smol, SmolTimer};
 

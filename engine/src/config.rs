@@ -16,7 +16,7 @@ use crate::rpc::RpcConfig;
 /// config.limits.streams = 1000;
 /// config.max_age = Some(Duration::from_secs(3600));
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// How much of everything the peer may use.
@@ -63,21 +63,6 @@ impl Keepalive {
         Self { time: Duration::from_secs(7200), timeout: Duration::from_secs(20), without_calls: true };
     /// A server that never asks.
     pub const OFF: Self = Self { time: Duration::MAX, timeout: Duration::MAX, without_calls: false };
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            rpc: Arc::default(),
-            allow_half_closed: false,
-            keepalive: None,
-            max_idle: None,
-            max_age: None,
-            age_grace: None,
-            seed: 0,
-        }
-    }
 }
 
 impl Config {

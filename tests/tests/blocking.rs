@@ -1,14 +1,14 @@
 //! The blocking driver over real sockets and pipes: all shapes, many threads, slow peers, and the end.
 
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver as Told};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use antiphon_blocking::{
-    Blocking, Bytes, CallOptions, Client, Code, Config, Context, EndedBy, HttpVersion, Peer, Pool, Protocol,
-    Receiver, Router, Sender, Server, Shutdown, Status, SystemClock, connect, connect_over, handler,
+    Acceptor, Blocking, Bytes, CallOptions, Client, Code, Connector, Context, EndedBy, HttpVersion, Peer,
+    Pool, Protocol, Receiver, Router, Sender, Server, Shutdown, Status, connect, handler,
 };
 
 const ECHO: &str = "/test.v1.Test/Echo";

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use antiphon::Status;
 use bytes::Bytes;
 
+#[cfg(feature = "json")]
+pub(crate) mod json;
+#[cfg(feature = "proto")]
+pub(crate) mod proto;
+
 /// Turns messages of one type into bytes and back.
 ///
 /// It runs outside every lock, on the task or thread of whoever sends or receives.

@@ -39,7 +39,9 @@ mod reply;
 mod router;
 #[cfg(feature = "async")]
 mod runtime;
+mod schema;
 mod sender;
+mod service;
 mod shared;
 mod shutdown;
 mod slots;
@@ -51,8 +53,14 @@ pub use antiphon::{
     Code, Config, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse, Status,
 };
 pub use bytes::Bytes;
+#[cfg(feature = "proto")]
+pub use {prost, prost_types};
 
 pub use client::{BidiStream, CallOptions, Client, ClientStream, Response};
+#[cfg(feature = "json")]
+pub use codec::json::{Json, JsonOptions};
+#[cfg(feature = "proto")]
+pub use codec::proto::Proto;
 pub use codec::{Codec, Codecs, Identity};
 pub use context::Context;
 pub use handler::{Handler, MethodCodecs};
@@ -61,7 +69,9 @@ pub use receiver::Receiver;
 pub use router::Router;
 #[cfg(feature = "async")]
 pub use runtime::{BoxFuture, Runtime, Timer};
+pub use schema::Schema;
 pub use sender::{Sender, TrySendError};
+pub use service::Service;
 pub use shutdown::Shutdown;
 pub use wait::{Async, Blocking};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use antiphon::rpc::{Method, Shape};
 
-use crate::Handler;
+use crate::{Handler, Schema, Service};
 
 /// What a server serves: a handler for each path. Cheap to clone; connections share it.
 ///
@@ -26,6 +26,7 @@ pub struct Router {
 struct Table {
     paths: HashMap<Box<str>, usize>,
     entries: Vec<Entry>,
+    schemas: Vec<&'static Schema>,
 }
 
 /// A registered method.
@@ -75,7 +76,39 @@ impl Router {
             let Entry { method, handler } = other.table.entries[*at].clone();
             self = self.route(path, method, handler);
         }
+        other.table.schemas.iter().fold(self, |router, schema| router.with_schema(schema))
+    }
+
+    /// All methods of a service, and the schema of their messages.
+    #[must_use]
+    pub fn add_service(self, service: impl Service) -> Self {
+        service.register(self)
+    }
+
+    /// Adds a schema to those that [`schemas`](Router::schemas) lists. It is there once, however often it is added.
+    #[must_use]
+    pub fn with_schema(mut self, schema: &'static Schema) -> Self {
+        let known = &mut Arc::make_mut(&mut self.table).schemas;
+        if !known.iter().any(|other| core::ptr::eq(*other, schema)) {
+            known.push(schema);
+        }
         self
+    }
+
+    /// The schemas of the services, in the order in which they were added: what reflection tells of.
+    pub fn schemas(&self) -> &[&'static Schema] {
+        &self.table.schemas
+    }
+
+    /// The names of the services, such as `feed.v1.FeedService`, sorted: what stands in front of the last part of each
+    /// path.
+    pub fn service_names(&self) -> Vec<&str> {
+        let paths = self.table.paths.keys();
+        let mut names: Vec<_> = paths.filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        names.iter_mut().for_each(|name| *name = name.trim_start_matches('/'));
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     /// The number of paths.

@@ -34,7 +34,10 @@ pub enum Misuse {
     #[error("the path, authority or codec name is not valid")]
     InvalidTarget,
     /// The HTTP stack cannot carry this protocol or this shape of call.
-    #[error("this HTTP stack cannot carry the call: it lacks trailers, full duplex or streaming requests")]
+    #[error(
+        "this version of HTTP, or what carries it, cannot carry the call: gRPC needs the trailers of HTTP/2 (gRPC-Web and \
+         Connect do not), and a client's stream a request that can be streamed"
+    )]
     NotCarried,
     /// The message is larger than [`RpcConfig::max_send`](crate::rpc::RpcConfig::max_send).
     #[error("the message is larger than the configured limit for sending")]

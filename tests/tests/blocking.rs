@@ -228,8 +228,9 @@ fn a_deadline_ends_a_call_at_both_ends() {
         let options = CallOptions::new().protocol(protocol).timeout(Duration::from_millis(50));
         let mut chat = client.bidi(BIDI, options).unwrap();
         let status = chat.recv().unwrap_err();
-        assert_eq!((status.code(), status.ended()), (Code::DeadlineExceeded, EndedBy::Deadline));
-        // Whose clock is the faster one decides what the server sees, if the call arrived in time at all.
+        // Whose clock is the faster one decides who tells whom, and whether the call arrives in time at all.
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(matches!(status.ended(), EndedBy::Deadline | EndedBy::Status), "{status:?}");
         match told.recv_timeout(Duration::from_millis(500)) {
             Ok(seen) => assert!(matches!(seen, Err(EndedBy::Deadline | EndedBy::Cancel { .. })), "{seen:?}"),
             Err(_) => panic!("{protocol:?}: the handler still waits"),

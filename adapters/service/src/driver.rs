@@ -423,19 +423,17 @@ where
     M: Machine<Event = Event> + AsMut<E>,
     E: Endpoint,
 {
-    let now = access.now();
-    let machine = access.machine();
     // An error is sticky and shows in `closing`; what the peer must be told is queued.
-    if !input.is_empty() && machine.wants_input() {
-        let _ = machine.handle_input(now, input);
+    if !input.is_empty() && access.machine().wants_input() {
+        access.feed(input);
     }
     if let Reading::Ending(end) = *reading {
-        if input.is_empty() || machine.wants_input() {
+        if input.is_empty() || access.machine().wants_input() {
             *reading = Reading::Ended;
-            let _ = machine.handle_end(now, end);
+            access.end_input(end);
         }
     }
-    !input.is_empty() && !machine.wants_input()
+    !input.is_empty() && !access.machine().wants_input()
 }
 
 fn transmit<M, E>(access: &mut Access<'_, M, E>, output: &mut Output, writing: Writing) -> Rest

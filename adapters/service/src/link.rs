@@ -4,7 +4,9 @@ use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use antiphon::rpc::{ClientRequest, Coding, Payload};
-use antiphon::{CallId, End, EndedBy, Event, Instant, Machine, Metadata, Misuse, SendError, Status};
+use antiphon::{
+    CallId, ConnectionError, End, EndedBy, Event, Instant, Machine, Metadata, Misuse, SendError, Status,
+};
 
 use crate::call::Inbox;
 use crate::reply::Answer;
@@ -153,19 +155,18 @@ where
     ) -> Poll<()> {
         let inbox = &mut *inbox.0;
         self.poll_slot(call, Wait::Receive, context, |access| {
-            let now = access.now();
             if let Some(run) = access.slot(call).and_then(|slot| slot.stash.pop_front()) {
                 inbox.run = Some(run);
                 return Poll::Ready(());
             }
-            match access.endpoint().read(now, call) {
+            match access.read(call) {
                 Pulled::Pending => return Poll::Pending,
                 Pulled::End(end) => inbox.end = Some(end),
                 Pulled::Messages(run) => {
                     inbox.run = Some(run);
                     if one {
                         // The end is mostly there with the one message: it spares another lock.
-                        match access.endpoint().read(now, call) {
+                        match access.read(call) {
                             Pulled::End(end) => inbox.end = Some(end),
                             Pulled::Messages(_) => inbox.end = Some(Err(more_than_one())),
                             Pulled::Pending => {}
@@ -307,9 +308,8 @@ where
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {
         self.access(|access| {
             access.slot(call)?.ended?;
-            let now = access.now();
             loop {
-                match access.endpoint().read(now, call) {
+                match access.read(call) {
                     Pulled::End(outcome) => return Some(outcome),
                     Pulled::Pending => return None,
                     // What came before it is still to be received.
@@ -332,6 +332,20 @@ pub(crate) fn end_status(end: Option<End>) -> Status {
     }
 }
 
+/// The status of a call that went with its connection, with what ended that, if there is more to say than that it
+/// was lost. No byte of the peer's is part of the text.
+pub(crate) fn lost_by(status: Status, error: Option<ConnectionError>) -> Status {
+    let told = |error: &ConnectionError| !matches!(error, ConnectionError::Lost | ConnectionError::Aborted);
+    let Some(error) = error.filter(told).filter(|_| status.ended() == EndedBy::LostConnection) else {
+        return status;
+    };
+    let told = Status::new(status.code(), format!("{}: {error}", status.message()))
+        .with_ended(EndedBy::LostConnection)
+        .with_metadata(status.metadata().clone())
+        .with_source(error);
+    if status.unprocessed() { told.with_unprocessed() } else { told }
+}
+
 /// A second message where one was to come (gRPC `statuscodes.md`; Connect: unary calls carry one message).
 pub(crate) fn more_than_one() -> Status {
     Status::unimplemented("more than one message was received where exactly one was to come")
@@ -339,9 +353,12 @@ pub(crate) fn more_than_one() -> Status {
 
 fn start_status(refusal: StartRefusal) -> Status {
     match refusal {
-        StartRefusal::Closed => Status::unavailable("the connection takes no new calls")
-            .with_ended(EndedBy::LostConnection)
-            .with_unprocessed(),
+        StartRefusal::Closed(error) => {
+            let status = Status::unavailable("the connection takes no new calls")
+                .with_ended(EndedBy::LostConnection)
+                .with_unprocessed();
+            lost_by(status, error)
+        }
         StartRefusal::Deadline => {
             Status::deadline_exceeded("the deadline passed before the call could start")
                 .with_ended(EndedBy::Deadline)

@@ -1,11 +1,17 @@
 //! From a path to the code of its method.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use antiphon::rpc::{Method, Shape};
 
 use crate::{Handler, Schema, Service};
+
+/// The path with the slash in front that it may lack.
+pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
+    if path.starts_with('/') { Cow::Borrowed(path) } else { Cow::Owned(["/", path].concat()) }
+}
 
 /// What a server serves: a handler for each path. Cheap to clone; connections share it.
 ///
@@ -49,13 +55,13 @@ impl Router {
     /// ways; other handlers fit their own shape.
     #[must_use]
     pub fn route(mut self, path: &str, method: Method, handler: Handler) -> Self {
-        let slashed = if path.starts_with('/') { path.into() } else { ["/", path].concat().into_boxed_str() };
+        let path = &*slashed(path);
         let table = Arc::make_mut(&mut self.table);
         let entry = Entry { method, handler };
-        match table.paths.get(&slashed) {
+        match table.paths.get(path) {
             Some(at) => table.entries[*at] = entry,
             None => {
-                table.paths.insert(slashed, table.entries.len());
+                table.paths.insert(path.into(), table.entries.len());
                 table.entries.push(entry);
             }
         }

@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use antiphon::rpc::{ClientRequest, Payload};
-use antiphon::{CallId, Closing, End, Event, Instant, Machine, StartError};
+use antiphon::{CallId, Closing, ConnectionError, End, Event, InputEnd, Instant, Machine, StartError};
+use bytes::BytesMut;
 
-use crate::link::{Started, Starting};
+use crate::link::{Started, Starting, lost_by};
 use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes};
-use crate::{Endpoint, Peer};
+use crate::{Endpoint, Peer, Pulled};
 
 /// What drives a connection, as seen by those who use it.
 pub trait Drive<M, E>: Send + Sync + Sized + 'static {
@@ -50,6 +51,8 @@ struct State<M> {
     ready: VecDeque<CallId>,
     queue: Queue,
     draining: bool,
+    /// What ended the connection, for the statuses of its calls.
+    error: Option<ConnectionError>,
     /// What the driver sleeps with.
     rest: Rest,
 }
@@ -93,6 +96,7 @@ where
             ready: VecDeque::new(),
             queue: Queue::default(),
             draining: false,
+            error: None,
             rest,
         };
         Self { state: Mutex::new(state), drive, peer, _endpoint: PhantomData }
@@ -263,8 +267,8 @@ enum Step<T> {
 /// Why a call was not started.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum StartRefusal {
-    /// The connection takes no more calls.
-    Closed,
+    /// The connection takes no more calls: it drains, or has ended by this error.
+    Closed(Option<ConnectionError>),
     /// The deadline passed while it waited for a slot.
     Deadline,
     /// The request is at fault.
@@ -366,6 +370,32 @@ where
         self.state.machine.as_mut()
     }
 
+    /// Feeds the machine. An error is in the statuses of the calls that it ends; what to do is in
+    /// [`Rest::closing`].
+    pub fn feed(&mut self, input: &mut BytesMut) {
+        let fed = self.state.machine.handle_input(self.now, input);
+        self.note(fed);
+    }
+
+    /// Tells the machine that no more input will come. An error goes where [`feed`](Access::feed)'s does.
+    pub fn end_input(&mut self, end: InputEnd) {
+        let ended = self.state.machine.handle_end(self.now, end);
+        self.note(ended);
+    }
+
+    fn note(&mut self, result: Result<(), ConnectionError>) {
+        self.state.error = self.state.error.or(result.err());
+    }
+
+    /// Takes what a call has received; the end of a call that was lost says why.
+    pub(crate) fn read(&mut self, call: CallId) -> Pulled {
+        let now = self.now;
+        match self.endpoint().read(now, call) {
+            Pulled::End(Err(status)) => Pulled::End(Err(lost_by(status, self.state.error))),
+            pulled => pulled,
+        }
+    }
+
     /// Drains the machine's notices into the slots now, and not only when the lock is released.
     pub fn settle(&mut self) {
         self.state.settle(self.wakes);
@@ -450,7 +480,7 @@ where
             return Some(Err(StartRefusal::Deadline));
         }
         if !self.endpoint().can_start() {
-            return self.state.draining.then_some(Err(StartRefusal::Closed));
+            return self.state.draining.then_some(Err(StartRefusal::Closed(self.state.error)));
         }
         let now = self.now;
         match self.endpoint().start(now, request) {
@@ -462,7 +492,7 @@ where
             }
             Err(StartError::Misuse(misuse)) => Some(Err(StartRefusal::Misuse(misuse))),
             Err(StartError::Full) => None,
-            Err(StartError::Closed) => Some(Err(StartRefusal::Closed)),
+            Err(StartError::Closed) => Some(Err(StartRefusal::Closed(self.state.error))),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use antiphon::Code;
 use antiphon_service::{
-    Bytes, CallOptions, Context, EndedBy, HttpVersion, Protocol, Receiver, Router, Sender, Status, handler,
+    Bytes, CallOptions, Context, EndedBy, HttpVersion, Peer, Protocol, Receiver, Router, Sender, Status,
+    handler,
 };
 
 use crate::env::{BOTH, everywhere, sleep, until};
@@ -348,6 +349,40 @@ fn the_last_client_that_goes_closes_the_connection_after_its_calls() {
             }
             call.cancel();
             until("the connection is closed", || served.shutdown.connections() == 0).await;
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_speaks_something_else_is_told_of() {
+    let banner = b"SSH-2.0-OpenSSH_9.6 of somebody\r\n";
+    let texts = smol::block_on(async {
+        let (near, mut far) = smol::net::unix::UnixStream::pair().unwrap();
+        smol::io::AsyncWriteExt::write_all(&mut far, banner).await.unwrap();
+        let client = antiphon_smol::Connector::new(HttpVersion::Http2).connect_over(near, Peer::Unix(None));
+        let mut texts = Vec::new();
+        for _ in 0..2 {
+            let status = client.unary("/t.T/Echo", "hi".into(), CallOptions::new()).await.unwrap_err();
+            assert_eq!((status.code(), status.ended()), (Code::Unavailable, EndedBy::LostConnection));
+            texts.push(status.to_string());
+        }
+        texts
+    });
+    for text in texts {
+        // RFC 9113 §3.4: the preface of a server is a SETTINGS frame.
+        assert!(text.contains(": HTTP/2 "), "{text}");
+        assert!(!text.contains("SSH"), "no byte of the peer's may be in it: {text}");
+    }
+}
+
+#[test]
+fn a_missing_slash_is_added_at_both_ends() {
+    everywhere(|env| async move {
+        let router = Router::new().unary("t.T/Echo", |_: Context, message: Bytes| async move { Ok(message) });
+        let served = env.serve(router).await;
+        let client = served.connect(HttpVersion::Http2).await;
+        for path in ["t.T/Echo", "/t.T/Echo"] {
+            assert_eq!(client.unary(path, "hi".into(), CallOptions::new()).await.unwrap().message, "hi");
         }
     });
 }

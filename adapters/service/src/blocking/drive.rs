@@ -310,9 +310,7 @@ where
     fn feed(&self, shared: &Shared<M, E, Self>, input: &mut BytesMut) {
         loop {
             let rest = shared.turn(|access| {
-                let now = access.now();
-                // The error is the machine's to remember: `closing` tells what to do.
-                let _ = access.machine().handle_input(now, input);
+                access.feed(input);
                 access.rest()
             });
             self.publish(rest);
@@ -326,9 +324,8 @@ where
 
     fn end_input(&self, shared: &Shared<M, E, Self>, input: &mut BytesMut, end: InputEnd) {
         let rest = shared.turn(|access| {
-            let now = access.now();
-            let _ = access.machine().handle_input(now, input);
-            let _ = access.machine().handle_end(now, end);
+            access.feed(input);
+            access.end_input(end);
             access.rest()
         });
         self.publish(rest);

@@ -13,6 +13,7 @@ use crate::call::{Call, Inbox};
 use crate::handler::MethodCodecs;
 use crate::link::Starting;
 use crate::reply::{misuse_status, pack};
+use crate::router::slashed;
 use crate::slots::Ticket;
 use crate::wait::block_on;
 use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
@@ -160,6 +161,7 @@ impl<W> Client<W> {
         message: Option<&I>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
+        let path = &*slashed(path);
         let codec = options.codec.as_deref().unwrap_or("proto");
         let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
         let protocol = options.protocol.unwrap_or(Protocol::Connect);

@@ -32,6 +32,9 @@
 //!  3  poll_transmit(now, &mut output) ──────►  write `output` to the transport
 //!  4  sleep until bytes arrive, room to write appears, or poll_timeout() ──► handle_timeout(now)
 //! ```
+//! An error of `handle_input` is sticky, and what the peer must be told is queued already: go on with 2 and 3 until both
+//! are empty, then close the transport. [`Machine::closing`] says the same, for good ends too.
+//!
 //! [`Pump`] is this loop over byte buffers. With it, a call in one piece:
 //! ```
 //! use antiphon::rpc::{ClientRequest, HttpVersion, Method, Payload, Protocol, Shape};

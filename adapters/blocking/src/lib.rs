@@ -17,13 +17,23 @@
 //! assert_eq!(reply.message, "Ann");
 //!
 //! drop(client);
-//! shutdown.drain();
+//! shutdown.drain(); // open calls finish, new ones are refused
 //! serving.join().expect("the server does not panic");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Handlers that block are made by [`handler::blocking`] and [added](Router::add); [`Router::unary`] and its
 //! neighbours take `async` ones, which run here as well.
+//!
+//! # When something fails
+//! `bind` and `connect` tell the system's reason and the address. A call fails with a [`Status`], and
+//! [`antiphon_service`] has a table of [what to do then](antiphon_service#after-an-error). `serve` does not fail: what
+//! goes wrong on a connection ends that connection.
+//!
+//! # Other transports
+//! [`Connector::connect_over`] and [`Acceptor::serve_over`] take anything that can be [split](Split): read by one
+//! thread while another writes. Unix sockets, pipes
+//! and pairs of a reader and a writer can.
 #![forbid(unsafe_code)]
 
 mod clock;

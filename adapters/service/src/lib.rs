@@ -1,5 +1,32 @@
 //! The runtime-neutral service layer of Antiphon: what stands between the engine's connections and the code of
-//! handlers and callers. No socket type and no runtime is named here: adapters hand them in.
+//! handlers and callers. No socket type and no runtime is named here: adapters hand them in. A library depends on this
+//! crate alone, and its users bring `antiphon-smol`, `antiphon-tokio` or `antiphon-blocking`, which re-export it.
+//!
+//! ```
+//! use antiphon_service::{Bytes, CallOptions, Client, Context, Receiver, Router, Sender, Status};
+//!
+//! /// The library's service, for a server on any runtime.
+//! pub fn router() -> Router {
+//!     Router::new().bidi("/demo.Choir/Sing", sing)
+//! }
+//!
+//! async fn sing(_: Context, mut lines: Receiver<Bytes>, mut answers: Sender<Bytes>) -> Result<(), Status> {
+//!     while let Some(line) = lines.recv().await? {
+//!         answers.send(line).await?;
+//!     }
+//!     Ok(()) // the return ends the call
+//! }
+//!
+//! /// Its client, over a connection that the user has made.
+//! pub async fn say(client: &Client, line: &str) -> Result<Option<Bytes>, Status> {
+//!     let mut call = client.bidi("/demo.Choir/Sing", CallOptions::new()).await?;
+//!     call.send(line.to_owned().into()).await?;
+//!     call.close_send();
+//!     call.recv().await
+//! }
+//! ```
+//!
+//! # The parts
 //!
 //! ```text
 //!  handlers           callers
@@ -16,6 +43,24 @@
 //!   no waker.
 //! - The handler's return ends the call. Halves that outlive it get errors.
 //! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
+//!
+//! # After an error
+//! A [`Status`] is how one call failed. The call is over, and asking again tells the same; other calls of the
+//! connection go on, unless [`Status::ended`] says otherwise:
+//!
+//! | [`ended`](Status::ended) is | it happened that | and so |
+//! |---|---|---|
+//! | [`Status`](EndedBy::Status) | the other side said so | act on [`code`](Status::code), [`details`](Status::details) and [`metadata`](Status::metadata) |
+//! | [`Deadline`](EndedBy::Deadline), [`Cancel`](EndedBy::Cancel) | time was up, or somebody gave up | over HTTP/1.1 the connection ends with the call: connect again |
+//! | [`LostConnection`](EndedBy::LostConnection) | the connection ended, or takes no new calls; the message tells why if it is known | connect again: a client never does so by itself |
+//! | [`Locally`](EndedBy::Locally) | this side found a fault: a message too large or malformed, or the caller's bug, whose [source](std::error::Error::source) is a [`Misuse`] | mend it; the connection goes on |
+//! | [`Answer`](EndedBy::Answer) | only from sending: the server has answered well before it heard all | stop sending, and receive |
+//!
+//! Try again only what is [`unprocessed`](Status::unprocessed), or does no harm if it is done twice. Calls of one
+//! message each way try again by themselves what was certainly not begun, a few times, while the connection lasts.
+//!
+//! A handler's `Err` is told to the client: its code, message, details and metadata, never its source. A panic ends
+//! its call `unknown`, and nothing else.
 #![forbid(unsafe_code)]
 
 pub mod adapter;

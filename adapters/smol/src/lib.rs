@@ -1,7 +1,7 @@
 //! Antiphon on smol: a listener, a connector, timers and tasks. Everything else is
 //! [`antiphon_service`]'s, and re-exported here.
 //!
-//! ```no_run
+//! ```
 //! use antiphon_smol::{Bytes, CallOptions, Context, HttpVersion, Router, Server, connect};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -10,15 +10,28 @@
 //!     let address = server.local_addr()?;
 //!     let router =
 //!         Router::new().unary("/greet.Greeter/Greet", |_: Context, name: Bytes| async move { Ok(name) });
-//!     smol::spawn(server.serve(router)).detach();
+//!     let shutdown = server.shutdown();
+//!     let serving = smol::spawn(server.serve(router));
 //!
 //!     let client = connect(address, HttpVersion::Http2).await?;
 //!     let reply = client.unary("/greet.Greeter/Greet", "Ann".into(), CallOptions::new()).await?;
 //!     assert_eq!(reply.message, "Ann");
+//!
+//!     shutdown.drain(); // open calls finish, new ones are refused
+//!     serving.await;
 //!     Ok(())
 //! })
 //! # }
 //! ```
+//!
+//! # When something fails
+//! `bind` and `connect` tell the system's reason and the address. A call fails with a [`Status`], and
+//! [`antiphon_service`] has a table of [what to do then](antiphon_service#after-an-error). `serve` does not fail: what
+//! goes wrong on a connection ends that connection.
+//!
+//! # Other transports
+//! [`Connector::connect_over`] and [`Acceptor::serve_over`] take anything that is `AsyncRead` and `AsyncWrite`. TLS comes in that way:
+//! wrap the stream, and set [`Connector::scheme`] to `https`.
 #![forbid(unsafe_code)]
 
 mod net;

@@ -1,6 +1,7 @@
 //! What the examples share: a small service, the tour through it, and a reader of what crossed the wire.
 
 pub mod echo;
+pub mod stage;
 pub mod tour;
 pub mod transcript;
 

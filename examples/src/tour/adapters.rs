@@ -52,7 +52,7 @@ impl Adapter {
 }
 
 /// A runtime of tokio's with all that it has.
-pub(super) fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
+pub(crate) fn tokio_runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 

@@ -75,9 +75,9 @@ impl Args {
         let mut args = Self { adapter: Adapter::Smol, quiet: false, serve: None, help: false };
         while let Some(arg) = parser.next()? {
             match arg {
-                Arg::Long("adapter") => args.adapter = adapter(&parser.value()?.string()?)?,
+                Arg::Long("adapter") => args.adapter = Adapter::named(&parser.value()?.string()?)?,
                 Arg::Short('q') | Arg::Long("quiet") => args.quiet = true,
-                Arg::Long("serve") => args.serve = Some(address(&mut parser)?),
+                Arg::Long("serve") => args.serve = Some(optional_address(&mut parser)?),
                 Arg::Short('h') | Arg::Long("help") => args.help = true,
                 other => return Err(other.unexpected().into()),
             }
@@ -86,13 +86,21 @@ impl Args {
     }
 }
 
-fn adapter(name: &str) -> Result<Adapter, UsageError> {
-    let found = Adapter::ALL.into_iter().find(|adapter| adapter.name() == name);
-    found.ok_or_else(|| UsageError(format!("there is no adapter {name:?}: choose smol, tokio or blocking")))
+impl Adapter {
+    /// The adapter of this name.
+    ///
+    /// # Errors
+    /// When there is none, in words for the user.
+    pub fn named(name: &str) -> Result<Self, UsageError> {
+        let found = Self::ALL.into_iter().find(|adapter| adapter.name() == name);
+        found.ok_or_else(|| {
+            UsageError(format!("there is no adapter {name:?}: choose smol, tokio or blocking"))
+        })
+    }
 }
 
-/// The address after `--serve`, if one follows.
-fn address(parser: &mut Parser) -> Result<String, UsageError> {
+/// The address after `--serve`, if one follows; otherwise `127.0.0.1:8080`.
+pub(crate) fn optional_address(parser: &mut Parser) -> Result<String, UsageError> {
     let attached = parser.optional_value();
     let value = match attached {
         Some(value) => Some(value),
@@ -103,8 +111,12 @@ fn address(parser: &mut Parser) -> Result<String, UsageError> {
         }
     };
     let Some(value) = value else { return Ok("127.0.0.1:8080".to_owned()) };
-    let value = value.string()?;
-    Ok(if value.parse::<u16>().is_ok() { format!("127.0.0.1:{value}") } else { value })
+    Ok(full_address(value.string()?))
+}
+
+/// An address, or a port of the loopback interface.
+pub(crate) fn full_address(value: String) -> String {
+    if value.parse::<u16>().is_ok() { format!("127.0.0.1:{value}") } else { value }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 pub use adapters::Adapter;
 pub use args::{Args, HELP, UsageError};
+pub(crate) use args::{full_address, optional_address};
 pub use plan::{CHAPTERS, Chapter, Kind};
 pub use scenario::Outcome;
 pub use serve::{invitation, resolve, serve};

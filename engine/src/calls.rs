@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::codec::envelope::PREFIX;
 use crate::rpc::Sink;
 use crate::{Fields, Head, HttpConnection, Instant, StartError, StreamKey};
 
@@ -63,6 +64,11 @@ impl<H: HttpConnection> Sink for Answering<'_, H> {
         self.http.push_bytes(self.key, bytes);
     }
 
+    #[inline]
+    fn message(&mut self, prefix: &[u8; PREFIX], payload: &[u8]) {
+        self.http.push_message(self.key, prefix, payload);
+    }
+
     fn trailers(&mut self, trailers: &Fields) {
         self.http.finish_with_trailers(self.key, trailers);
     }
@@ -108,6 +114,13 @@ impl<H: HttpConnection> Sink for Requesting<'_, H> {
     fn data_bytes(&mut self, bytes: &Bytes) {
         if let Some(key) = *self.key {
             self.http.push_bytes(key, bytes);
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, prefix: &[u8; PREFIX], payload: &[u8]) {
+        if let Some(key) = *self.key {
+            self.http.push_message(key, prefix, payload);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::codec::envelope::PREFIX;
 use crate::rpc::{HttpCaps, HttpVersion};
 use crate::{
     Closing, Config, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Limits, Machine,
@@ -296,6 +297,11 @@ impl<S: Role> HttpConnection for Http<S> {
 
     fn push_bytes(&mut self, key: StreamKey, bytes: &Bytes) {
         delegate!(self, http => http.push_bytes(key, bytes), else ());
+    }
+
+    #[inline]
+    fn push_message(&mut self, key: StreamKey, prefix: &[u8; PREFIX], payload: &[u8]) {
+        delegate!(self, http => http.push_message(key, prefix, payload), else ());
     }
 
     fn finish(&mut self, key: StreamKey) {

@@ -4,6 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::codec::envelope::PREFIX;
 use crate::{Fields, Head, Instant, Machine, Misuse, SendError, StartError};
 
 /// Names a stream of one connection: a dense index, reused, and a generation that tells its users apart.
@@ -118,6 +119,15 @@ pub trait HttpConnection: Machine<Event = StreamEvent> {
 
     /// Appends `bytes` to the stream's queue, shared if large.
     fn push_bytes(&mut self, key: StreamKey, bytes: &Bytes);
+
+    /// Appends a copy of a message in its envelope: a prefix, and the bytes behind it, which may be none.
+    #[inline]
+    fn push_message(&mut self, key: StreamKey, prefix: &[u8; PREFIX], payload: &[u8]) {
+        self.push(key, prefix);
+        if !payload.is_empty() {
+            self.push(key, payload);
+        }
+    }
 
     /// Ends the sending direction after what is queued. A second call does nothing.
     fn finish(&mut self, key: StreamKey);

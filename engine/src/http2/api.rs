@@ -2,12 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::codec::envelope::PREFIX;
 use crate::http2::connection::{Connection, Life};
 use crate::http2::frame::{HEADER_LEN, MAX_FRAME};
 use crate::http2::goaway::Drain;
 use crate::http2::heads::LAST_IDS;
 use crate::http2::settings::{DEFAULT_WINDOW, Role};
-use crate::http2::stream::{Receiving, Sending, Slot};
+use crate::http2::stream::{Place, Receiving, Sending, Slot};
 use crate::{
     ConnectionError, Fields, Head, Http2Code, HttpConnection, Instant, Misuse, Output, ReceiveEnd, SendError,
     StartError, StreamKey,
@@ -50,7 +51,10 @@ impl Connection {
     fn queue(&mut self, key: StreamKey, put: impl FnOnce(&mut Slot)) {
         if let Some((index, slot)) = self.sender(key) {
             put(slot);
-            self.schedule(index);
+            // A stream that waits for the transmitter already has its place.
+            if slot.place == Place::Nowhere {
+                self.schedule(index);
+            }
         }
     }
 
@@ -218,6 +222,11 @@ impl HttpConnection for Connection {
 
     fn push_bytes(&mut self, key: StreamKey, bytes: &Bytes) {
         self.queue(key, |slot| slot.queue.push_bytes(bytes));
+    }
+
+    #[inline]
+    fn push_message(&mut self, key: StreamKey, prefix: &[u8; PREFIX], payload: &[u8]) {
+        self.queue(key, |slot| slot.queue.push_message(prefix, payload));
     }
 
     fn finish(&mut self, key: StreamKey) {

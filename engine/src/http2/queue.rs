@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use crate::Output;
+use crate::codec::envelope::PREFIX;
 
 /// A queue keeps no more spare memory than this when it is empty.
 const KEEP: usize = 16 * 1024;
@@ -32,13 +33,31 @@ impl SendQueue {
 
     #[inline]
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.compact();
+        self.small.extend_from_slice(bytes);
+        self.open += bytes.len();
+        self.len += bytes.len();
+    }
+
+    /// Appends a message in its envelope.
+    #[inline]
+    pub(super) fn push_message(&mut self, prefix: &[u8; PREFIX], payload: &[u8]) {
+        self.compact();
+        let length = PREFIX + payload.len();
+        self.small.reserve(length);
+        self.small.extend_from_slice(prefix);
+        self.small.extend_from_slice(payload);
+        self.open += length;
+        self.len += length;
+    }
+
+    /// Moves what is left to the front when more than half is gone.
+    #[inline]
+    fn compact(&mut self) {
         if self.taken > KEEP && self.taken >= self.small.len() / 2 {
             self.small.drain(..self.taken);
             self.taken = 0;
         }
-        self.small.extend_from_slice(bytes);
-        self.open += bytes.len();
-        self.len += bytes.len();
     }
 
     pub(super) fn push_bytes(&mut self, bytes: &Bytes) {

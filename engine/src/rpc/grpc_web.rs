@@ -4,11 +4,12 @@ use bytes::BytesMut;
 
 use super::{Payload, Sink};
 use crate::codec::base64_stream::Encoder;
-use crate::codec::envelope::{self, COMPRESSED, TRAILERS};
+use crate::codec::envelope::{self, COMPRESSED, PREFIX, TRAILERS};
 use crate::codec::{grpc_status, web_trailers};
 use crate::{Fields, Metadata, Status};
 
 /// Sends an envelope, in base64 if `text`: one padded piece, so that the peer can decode it without waiting.
+#[inline]
 pub(crate) fn put_envelope(
     flags: u8,
     payload: Payload<'_>,
@@ -19,20 +20,23 @@ pub(crate) fn put_envelope(
     // Whoever sends has checked the length.
     let length = u32::try_from(payload.bytes().len()).unwrap_or(u32::MAX);
     let prefix = envelope::encode(flags, length);
-    match text {
-        None => {
+    match (text, payload) {
+        (None, Payload::Shared(bytes)) if !bytes.is_empty() => {
             out.data(&prefix);
-            payload.put(out);
+            out.data_bytes(bytes);
         }
-        Some(text) => {
-            text.clear();
-            let mut encoder = Encoder::new();
-            encoder.push(&prefix, text);
-            encoder.push(payload.bytes(), text);
-            encoder.flush(text);
-            out.data(text);
-        }
+        (None, payload) => out.message(&prefix, payload.bytes()),
+        (Some(text), payload) => put_text(&prefix, payload.bytes(), text, out),
     }
+}
+
+fn put_text(prefix: &[u8; PREFIX], payload: &[u8], text: &mut BytesMut, out: &mut impl Sink) {
+    text.clear();
+    let mut encoder = Encoder::new();
+    encoder.push(prefix, text);
+    encoder.push(payload, text);
+    encoder.flush(text);
+    out.data(text);
 }
 
 /// Sends the last envelope of an answer: its status and trailers.

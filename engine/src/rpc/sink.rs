@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::codec::envelope::PREFIX;
 use crate::{Fields, Head};
 
 /// Where the output of a call goes, in order: a head, bytes, and one end. Implemented over a stream of an HTTP
@@ -18,6 +19,15 @@ pub trait Sink {
     /// Bytes of the body that may be shared instead of copied. Never empty.
     fn data_bytes(&mut self, bytes: &Bytes) {
         self.data(bytes);
+    }
+
+    /// A message in its envelope: the prefix, and the bytes behind it, which may be none.
+    #[inline]
+    fn message(&mut self, prefix: &[u8; PREFIX], payload: &[u8]) {
+        self.data(prefix);
+        if !payload.is_empty() {
+            self.data(payload);
+        }
     }
 
     /// The end, with trailers (only of gRPC).

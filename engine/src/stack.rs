@@ -304,6 +304,16 @@ impl<S: Role> HttpConnection for Http<S> {
         delegate!(self, http => http.push_message(key, prefix, payload), else ());
     }
 
+    #[inline]
+    fn try_message(
+        &mut self,
+        key: StreamKey,
+        prefix: &[u8; PREFIX],
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        delegate!(self, http => http.try_message(key, prefix, payload), else Err(Misuse::UnknownCall.into()))
+    }
+
     fn finish(&mut self, key: StreamKey) {
         delegate!(self, http => http.finish(key), else ());
     }

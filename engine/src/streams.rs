@@ -129,6 +129,22 @@ pub trait HttpConnection: Machine<Event = StreamEvent> {
         }
     }
 
+    /// [`poll_room`](HttpConnection::poll_room), and [`push_message`](HttpConnection::push_message) if there is.
+    ///
+    /// # Errors
+    /// As `poll_room`; nothing was taken then.
+    #[inline]
+    fn try_message(
+        &mut self,
+        key: StreamKey,
+        prefix: &[u8; PREFIX],
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        self.poll_room(key)?;
+        self.push_message(key, prefix, payload);
+        Ok(())
+    }
+
     /// Ends the sending direction after what is queued. A second call does nothing.
     fn finish(&mut self, key: StreamKey);
 

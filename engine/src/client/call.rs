@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Connection, Phase, Read, Slot, never_sent};
 use crate::calls::Requesting;
+use crate::codec::envelope;
 use crate::notices;
 use crate::rpc::{self, ClientCall, ClientRequest, Coding, Payload, Protocol};
 use crate::{CallId, End, HttpConnection, Instant, Metadata, Misuse, SendError, StartError, Status};
@@ -124,6 +125,21 @@ impl Connection {
     /// As [`room`](Connection::room); [`Misuse`] for a second message where one is due, after the half-close, or above
     /// the limit. Nothing was taken then.
     pub fn send(&mut self, now: Instant, call: CallId, payload: Payload<'_>) -> Result<(), SendError> {
+        if let (Ok(slot), Payload::Plain(bytes)) = (self.slot(call), payload) {
+            if let (Phase::Open, Some(key)) = (slot.phase, slot.key) {
+                if slot.call.is_further_message(bytes) {
+                    let prefix = envelope::encode(0, bytes.len() as u32);
+                    self.advance(now);
+                    return self.http.try_message(key, &prefix, bytes);
+                }
+            }
+        }
+        self.send_first(now, call, payload)
+    }
+
+    /// Sends a message that is not merely one more of a stream.
+    #[inline(never)]
+    fn send_first(&mut self, now: Instant, call: CallId, payload: Payload<'_>) -> Result<(), SendError> {
         self.requesting(now, call, |rpc, out| rpc.send(payload, out), true)
     }
 

@@ -229,6 +229,25 @@ impl HttpConnection for Connection {
         self.queue(key, |slot| slot.queue.push_message(prefix, payload));
     }
 
+    #[inline]
+    fn try_message(
+        &mut self,
+        key: StreamKey,
+        prefix: &[u8; PREFIX],
+        payload: &[u8],
+    ) -> Result<(), SendError> {
+        let limit = self.limits.send_queue;
+        let Some((index, slot)) = self.sender(key).filter(|(_, slot)| slot.queue.len() < limit) else {
+            // Who was refused is owed a notice, or has to learn why.
+            return self.poll_room(key).and(Err(SendError::Blocked));
+        };
+        slot.queue.push_message(prefix, payload);
+        if slot.place == Place::Nowhere {
+            self.schedule(index);
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, key: StreamKey) {
         self.end_sending(key, None);
     }

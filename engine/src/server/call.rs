@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Connection, Phase, Read, ReadEnd, Request, find};
 use crate::calls::Answering;
+use crate::codec::envelope;
 use crate::notices;
 use crate::rpc::{self, Coding, HttpVersion, Method, Payload};
-use crate::{CallId, End, HttpConnection, Instant, Metadata, Misuse, SendError, Status};
+use crate::{CallId, End, HttpConnection, Instant, Metadata, Misuse, SendError, Status, StreamKey};
 
 impl Connection {
     /// The request of a call; `None` once the call has been dropped.
@@ -127,6 +128,21 @@ impl Connection {
     pub fn send(&mut self, now: Instant, call: CallId, payload: Payload<'_>) -> Result<(), SendError> {
         self.advance(now);
         let key = call.key();
+        let slot = find(&mut self.slots, key).ok_or(Misuse::UnknownCall)?;
+        if slot.phase == Phase::Open {
+            if let Payload::Plain(bytes) = payload {
+                if slot.call.is_further_message(bytes) {
+                    let prefix = envelope::encode(0, bytes.len() as u32);
+                    return self.http.try_message(key, &prefix, bytes);
+                }
+            }
+        }
+        self.send_first(key, payload)
+    }
+
+    /// Sends a message that is not merely one more of a stream.
+    #[inline(never)]
+    fn send_first(&mut self, key: StreamKey, payload: Payload<'_>) -> Result<(), SendError> {
         let slot = find(&mut self.slots, key).ok_or(Misuse::UnknownCall)?;
         if slot.phase == Phase::Open {
             self.http.poll_room(key)?;

@@ -293,6 +293,16 @@ impl ClientCall {
         }
     }
 
+    /// Whether this is a further message of a stream: it needs nothing but its envelope and room, and changes nothing
+    /// in the call.
+    #[inline]
+    pub(crate) fn is_further_message(&self, payload: &[u8]) -> bool {
+        self.upload == Upload::Messages
+            && self.inbound.framing == Framing::Envelopes
+            && !self.sends_one()
+            && payload.len() <= self.config.send_limit()
+    }
+
     fn sends_one(&self) -> bool {
         !self.method.shape.takes_stream()
     }

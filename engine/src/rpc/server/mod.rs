@@ -343,6 +343,16 @@ impl ServerCall {
         }
     }
 
+    /// Whether this is a further message of a stream: it needs nothing but its envelope and room, and changes nothing
+    /// in the call.
+    #[inline]
+    pub(crate) fn is_further_message(&self, payload: &[u8]) -> bool {
+        self.answer == Answer::Messages
+            && self.head.framing == Framing::Envelopes
+            && !self.returns_one()
+            && payload.len() <= self.config.send_limit()
+    }
+
     /// The request is exactly one message.
     fn takes_one(&self) -> bool {
         self.head.framing == Framing::Bare || self.shape.is_some_and(|shape| !shape.takes_stream())

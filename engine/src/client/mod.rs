@@ -194,7 +194,8 @@ impl Connection {
     /// what the application reads and keeps.
     pub fn worst_case_bytes(&self) -> usize {
         let limits = self.config.limits.clone().checked();
-        let call = size_of::<Slot>() + 2 * 2 * limits.header_list + 1024;
+        // Headers, trailers, and the fields of the last good head.
+        let call = size_of::<Slot>() + 2 * 3 * limits.header_list + 1024;
         self.http.worst_case_bytes() + self.slots.len().max(1) * (3 * call + 3 * 16)
     }
 

@@ -9,6 +9,9 @@ use super::metadata::is_reserved;
 use super::{Malformed, connect_error};
 use crate::{Code, Field, Metadata, Status};
 
+/// The end of a stream that ended well and has no trailers.
+pub(crate) const GOOD_END: &[u8] = b"{}";
+
 /// How a stream ended.
 #[derive(Clone, Debug, Default)]
 pub struct EndStream {

@@ -11,6 +11,9 @@ pub const LENGTH_LIMIT: usize = 16 << 10;
 /// The most lines in a block.
 pub const LINE_LIMIT: usize = 128;
 
+/// The block of a call that ended well and has no trailers of its own.
+pub(crate) const GOOD_END: &[u8] = b"grpc-status: 0\r\n";
+
 /// Why a block of trailers was not taken. Nothing of the block is part of the error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]

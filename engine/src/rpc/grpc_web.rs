@@ -44,14 +44,18 @@ pub(crate) fn put_trailers(
     status: Option<&Status>,
     trailers: &Metadata,
     fields: &mut Fields,
+    block: &mut Vec<u8>,
     text: Option<&mut BytesMut>,
     out: &mut impl Sink,
 ) {
+    if status.is_none() && trailers.is_empty() {
+        return put_envelope(TRAILERS, Payload::Plain(web_trailers::GOOD_END), text, out);
+    }
     fields.clear();
     grpc_status::encode_status(status, trailers, fields);
-    let mut block = Vec::with_capacity(fields.list_size());
-    web_trailers::encode(fields, &mut block);
-    put_envelope(TRAILERS, Payload::Plain(&block), text, out);
+    block.clear();
+    web_trailers::encode(fields, block);
+    put_envelope(TRAILERS, Payload::Plain(block), text, out);
 }
 
 #[cfg(test)]
@@ -65,12 +69,21 @@ mod tests {
         let mut trailers = Metadata::new();
         trailers.append("x-tag", "1").unwrap();
         let mut out: Vec<Part> = Vec::new();
-        put_trailers(None, &trailers, &mut Fields::new(), None, &mut out);
+        put_trailers(None, &trailers, &mut Fields::new(), &mut Vec::new(), None, &mut out);
         let body: Vec<u8> = out
             .iter()
             .flat_map(|part| if let Part::Data(data) = part { data.to_vec() } else { vec![] })
             .collect();
         assert_eq!(body, b"\x80\0\0\0\x1agrpc-status: 0\r\nx-tag: 1\r\n");
+    }
+
+    #[test]
+    fn the_good_end_is_what_would_be_written() {
+        let mut fields = Fields::new();
+        grpc_status::encode_status(None, &Metadata::new(), &mut fields);
+        let mut block = Vec::new();
+        web_trailers::encode(&fields, &mut block);
+        assert_eq!(block, web_trailers::GOOD_END);
     }
 
     #[test]

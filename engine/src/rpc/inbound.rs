@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::messages::{Front, scan, take};
 use super::{Coding, Messages};
@@ -104,6 +104,18 @@ impl Inbound {
             Framing::Text => take(&mut self.decoded, length),
             Framing::Bare | Framing::Envelopes => take(body, length),
         }
+    }
+
+    /// The first `length` bytes of messages, decoded if they were text.
+    pub(crate) fn front<'a>(&'a self, body: &'a [u8], length: usize) -> &'a [u8] {
+        let bytes = if self.framing == Framing::Text { &self.decoded[..] } else { body };
+        bytes.get(..length).unwrap_or_default()
+    }
+
+    /// Drops what [`front`](Inbound::front) showed.
+    pub(crate) fn skip(&mut self, body: &mut BytesMut, length: usize) {
+        let bytes = if self.framing == Framing::Text { &mut self.decoded } else { body };
+        bytes.advance(length.min(bytes.len()));
     }
 
     /// Takes a run that [`look`](Inbound::look) found.

@@ -8,6 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::request::Asked;
 pub use self::request::ClientRequest;
 use self::response::Answer;
 use super::connect::{Decimal, get_path};
@@ -31,8 +32,11 @@ pub struct ClientCall {
     content_type: String,
     deadline: Option<Instant>,
     use_get: bool,
-    /// The request's head; of a Connect unary request without what depends on its message.
+    asked: Asked,
+    /// The request's head, if it is not the one remembered in `asked`: with a timeout, or of a Connect unary request.
     head: Head,
+    /// Of what message `head` speaks: one of this length, compressed or not, needs no other.
+    head_of: Option<(usize, bool)>,
     coding: Option<Arc<dyn Coding>>,
     upload: Upload,
     /// Connect unary: the message until the half-close.
@@ -74,7 +78,9 @@ impl ClientCall {
             content_type: String::new(),
             deadline: None,
             use_get: false,
+            asked: Asked::default(),
             head: Head::default(),
+            head_of: None,
             coding: None,
             upload: Upload::Fresh,
             kept_message: Vec::new(),
@@ -104,26 +110,17 @@ impl ClientCall {
         config: &Arc<RpcConfig>,
         now: Instant,
     ) -> Result<(), Misuse> {
-        request.check(caps)?;
-        let coding = match request.coding {
-            None | Some("identity") => None,
-            Some(name) => Some(Arc::clone(config.codings.find(name).ok_or(Misuse::WrongState)?)),
-        };
-        if !Arc::ptr_eq(&self.config, config) {
-            self.config = Arc::clone(config);
+        if !self.is_alike(request, caps, config) {
+            self.ask(request, caps, config)?;
         }
-        self.protocol = request.protocol;
-        self.method = request.method;
         self.deadline = request.deadline;
+        if let Some(deadline) = request.deadline {
+            self.head_of = None;
+            self.asked.write_timed(request.protocol, deadline.duration_since(now), &mut self.head);
+        }
         self.use_get =
             request.use_get && request.method.allows_get() && request.protocol == Protocol::Connect;
         self.is_get = false;
-        self.codec.clear();
-        self.codec.push_str(request.codec);
-        request.write_content_type(&mut self.content_type);
-        let request = request.coding(coding.as_ref().map(|coding| coding.name()));
-        request.write_head(&self.config, now, &self.content_type, &mut self.head);
-        self.coding = coding;
         self.upload = Upload::Fresh;
         self.kept_message.clear();
         self.kept_compressed = false;
@@ -134,6 +131,43 @@ impl ClientCall {
         self.discarding = false;
         self.failure = None;
         self.reset = None;
+        Ok(())
+    }
+
+    /// Whether this is asked for as before, but for the deadline: a client's calls are mostly alike, and what was checked
+    /// and written for the last one is good for the next.
+    fn is_alike(&self, request: &ClientRequest<'_>, caps: HttpCaps, config: &Arc<RpcConfig>) -> bool {
+        self.protocol == request.protocol
+            && self.method == request.method
+            && self.codec == request.codec
+            && self.coding.as_ref().map(|coding| coding.name()) == request.coding
+            && Arc::ptr_eq(&self.config, config)
+            && self.asked.is_alike(request, caps)
+    }
+
+    /// Checks what is asked for and writes the head that says it.
+    fn ask(
+        &mut self,
+        request: &ClientRequest<'_>,
+        caps: HttpCaps,
+        config: &Arc<RpcConfig>,
+    ) -> Result<(), Misuse> {
+        request.check(caps)?;
+        let coding = match request.coding {
+            None | Some("identity") => None,
+            Some(name) => Some(Arc::clone(config.codings.find(name).ok_or(Misuse::WrongState)?)),
+        };
+        self.config = Arc::clone(config);
+        self.protocol = request.protocol;
+        self.method = request.method;
+        self.codec.clear();
+        self.codec.push_str(request.codec);
+        request.write_content_type(&mut self.content_type);
+        let named = request.coding(coding.as_ref().map(|coding| coding.name()));
+        self.asked.remember(&named, caps, &self.config, &self.content_type);
+        self.coding = coding;
+        self.head_of = None;
+        self.answer.forget();
         Ok(())
     }
 
@@ -171,7 +205,7 @@ impl ClientCall {
         if let Ok(next) = self.upload.next(UploadEvent::Start, self.sends_one()) {
             self.upload = next;
             if self.inbound.framing != Framing::Bare {
-                out.head(&self.head, false);
+                out.head(if self.deadline.is_some() { &self.head } else { &self.asked.head }, false);
             }
         }
     }
@@ -267,29 +301,41 @@ impl ClientCall {
     /// Sends a Connect unary request: a GET if that is wanted and fits, else a POST.
     fn put_unary(&mut self, payload: Payload<'_>, out: &mut impl Sink) {
         let coding = self.coding.as_ref().map(|coding| coding.name()).filter(|_| payload.is_compressed());
+        let length = payload.bytes().len();
         if self.use_get {
-            let path = get_path(self.head.path(), &self.codec, coding, payload.bytes());
+            let path = get_path(self.asked.head.path(), &self.codec, coding, payload.bytes());
             if path.len() <= self.config.max_url {
-                let (scheme, authority) =
-                    (self.head.scheme().to_owned(), self.head.authority().map(str::to_owned));
-                self.head.set_request("GET", &scheme, authority.as_deref().unwrap_or(""), &path);
+                self.start_head();
+                let [_, scheme, authority, _] = self.asked.head.control_bytes();
+                self.head.set_request_bytes(b"GET", scheme, authority, path.as_bytes());
                 self.is_get = true;
                 out.head(&self.head, true);
                 return;
             }
         }
-        let fields = &mut self.head.fields;
-        fields.push("content-type", self.content_type.as_bytes());
-        fields.push("connect-protocol-version", b"1");
-        if let Some(coding) = coding {
-            fields.push("content-encoding", coding.as_bytes());
+        if self.head_of != Some((length, coding.is_some())) {
+            self.start_head();
+            let fields = &mut self.head.fields;
+            fields.push("content-type", self.content_type.as_bytes());
+            fields.push("connect-protocol-version", b"1");
+            if let Some(coding) = coding {
+                fields.push("content-encoding", coding.as_bytes());
+            }
+            fields.push("content-length", Decimal::new(length).as_bytes());
+            self.head_of = Some((length, coding.is_some())).filter(|_| self.deadline.is_none());
         }
-        fields.push("content-length", Decimal::new(payload.bytes().len()).as_bytes());
-        let empty = payload.bytes().is_empty();
-        out.head(&self.head, empty);
-        if !empty {
+        out.head(&self.head, length == 0);
+        if length > 0 {
             payload.put(out);
             out.end();
+        }
+    }
+
+    /// Begins the head of a Connect unary request; one with a timeout was begun when the call was made.
+    fn start_head(&mut self) {
+        self.head_of = None;
+        if self.deadline.is_none() {
+            self.head.assign(&self.asked.head);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a client asks for, and the head that says it.
 
+use core::time::Duration;
+
 use crate::codec::grpc_status::push_metadata;
 use crate::codec::metadata::is_valid_name;
 use crate::codec::timeout::{encode_connect, encode_grpc};
@@ -118,17 +120,14 @@ impl<'a> ClientRequest<'a> {
         Ok(())
     }
 
-    /// Writes the head. That of a Connect unary request lacks what depends on its message (see `half_close`).
-    pub(super) fn write_head(&self, config: &RpcConfig, now: Instant, content_type: &str, head: &mut Head) {
+    /// Writes the head, without a timeout. That of a Connect unary request lacks what depends on its message (see
+    /// `half_close`).
+    fn write_head(&self, config: &RpcConfig, content_type: &str, head: &mut Head) {
         head.clear();
         head.set_request("POST", self.scheme, self.authority, self.path);
-        let remaining = self.deadline.map(|deadline| deadline.duration_since(now));
         let fields = &mut head.fields;
         let codings = config.codings.names();
         if self.protocol == Protocol::Connect {
-            if let Some(remaining) = remaining {
-                fields.push("connect-timeout-ms", encode_connect(remaining).as_bytes());
-            }
             let bare = self.framing() == Framing::Bare;
             if !bare {
                 fields.push("content-type", content_type.as_bytes());
@@ -142,10 +141,6 @@ impl<'a> ClientRequest<'a> {
                 fields.push(name, codings.as_bytes());
             }
         } else {
-            // The timeout stands first of all (gRPC PROTOCOL-HTTP2 "Requests").
-            if let Some(remaining) = remaining {
-                fields.push("grpc-timeout", encode_grpc(remaining).as_bytes());
-            }
             match self.protocol {
                 Protocol::Grpc => fields.push("te", b"trailers"),
                 Protocol::GrpcWebText => {
@@ -176,5 +171,54 @@ impl<'a> ClientRequest<'a> {
         } else {
             ContentType::print(self.protocol, self.framing() != Framing::Bare, self.codec, out);
         }
+    }
+}
+
+/// What was asked for last, and the head that said it.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// What the HTTP stack could carry; `None`: nothing was asked for yet.
+    caps: Option<HttpCaps>,
+    metadata: Metadata,
+    /// The head without a timeout, and of a Connect unary request without what depends on its message.
+    pub(super) head: Head,
+}
+
+impl Asked {
+    /// Whether this request, of the same protocol, codec, coding and config, has the same head.
+    pub(super) fn is_alike(&self, request: &ClientRequest<'_>, caps: HttpCaps) -> bool {
+        let [_, scheme, authority, path] = self.head.control_bytes();
+        self.caps == Some(caps)
+            && path == request.path.as_bytes()
+            && authority == request.authority.as_bytes()
+            && scheme == request.scheme.as_bytes()
+            && self.metadata == *request.metadata
+    }
+
+    /// Takes note of a request that has been checked.
+    pub(super) fn remember(
+        &mut self,
+        request: &ClientRequest<'_>,
+        caps: HttpCaps,
+        config: &RpcConfig,
+        content_type: &str,
+    ) {
+        self.caps = Some(caps);
+        self.metadata.clear();
+        self.metadata.extend_from(request.metadata);
+        request.write_head(config, content_type, &mut self.head);
+    }
+
+    /// Writes the head with a timeout, which stands first of all (gRPC PROTOCOL-HTTP2 "Requests").
+    pub(super) fn write_timed(&self, protocol: Protocol, remaining: Duration, head: &mut Head) {
+        let [method, scheme, authority, path] = self.head.control_bytes();
+        head.set_request_bytes(method, scheme, authority, path);
+        head.fields.clear();
+        if protocol == Protocol::Connect {
+            head.fields.push("connect-timeout-ms", encode_connect(remaining).as_bytes());
+        } else {
+            head.fields.push("grpc-timeout", encode_grpc(remaining).as_bytes());
+        }
+        head.fields.extend_from(&self.head.fields);
     }
 }

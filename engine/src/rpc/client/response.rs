@@ -1,5 +1,7 @@
 //! What a response says: from heads, bodies, trailers and ends to messages and an outcome.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::ClientCall;
@@ -8,11 +10,11 @@ use crate::codec::grpc_status::{decode_status, metadata_from};
 use crate::codec::{connect_error, end_stream, web_trailers};
 use crate::rpc::connect::split_trailers;
 use crate::rpc::direction::{Response, ResponseEvent, Upload};
-use crate::rpc::grpc::{status_of_http, status_of_response_end};
+use crate::rpc::grpc::{OK_TRAILERS, status_of_http, status_of_response_end};
 use crate::rpc::inbound::{BadText, Framing};
 use crate::rpc::messages::{Front, inflate, inflate_failed, too_large};
 use crate::rpc::protocol::ContentType;
-use crate::rpc::{Protocol, Read};
+use crate::rpc::{Coding, Protocol, Read};
 use crate::{Code, EndedBy, Fields, Head, Http2Code, Instant, Metadata, ReceiveEnd, Status};
 
 /// The longest error or end of a stream in JSON that is read; more of a foreign body is not waited for.
@@ -34,6 +36,11 @@ pub(super) struct Answer {
     /// Bytes of the body seen and dropped or taken: a status in the head then does not count.
     has_body: bool,
     discarded: usize,
+    /// The fields of a good head, whose meaning is the same when they come again: the headers are kept from it.
+    last_fields: Fields,
+    last_coding: Option<Arc<dyn Coding>>,
+    last_length: Option<usize>,
+    repeatable: bool,
 }
 
 /// What the body is.
@@ -51,7 +58,6 @@ enum Mode {
 impl Answer {
     pub(super) fn reset(&mut self) {
         self.has_head = false;
-        self.headers.clear();
         self.trailers.clear();
         self.http_status = 0;
         self.mode = Mode::Messages;
@@ -60,6 +66,11 @@ impl Answer {
         self.has_trailers = false;
         self.has_body = false;
         self.discarded = 0;
+    }
+
+    /// The request is another: what a head means may have changed.
+    pub(super) fn forget(&mut self) {
+        self.repeatable = false;
     }
 }
 
@@ -72,6 +83,26 @@ impl ClientCall {
         self.response = self.response.next(ResponseEvent::Head);
         self.answer.has_head = true;
         self.answer.http_status = head.status();
+        if self.answer.repeatable && head.status() == 200 && head.fields == self.answer.last_fields {
+            self.inbound.coding.clone_from(&self.answer.last_coding);
+            self.inbound.content_length = self.answer.last_length;
+            return;
+        }
+        self.read_head(head);
+        let answer = &mut self.answer;
+        answer.repeatable = head.status() == 200
+            && answer.mode == Mode::Messages
+            && answer.by_head.is_none()
+            && answer.trailers.is_empty();
+        if answer.repeatable {
+            answer.last_fields.assign(&head.fields);
+            answer.last_coding.clone_from(&self.inbound.coding);
+            answer.last_length = self.inbound.content_length;
+        }
+    }
+
+    fn read_head(&mut self, head: &Head) {
+        self.answer.headers.clear();
         self.inbound.content_length =
             single(&head.fields, "content-length").and_then(|value| value.parse().ok());
         if self.is_unary_connect() {
@@ -181,6 +212,10 @@ impl ClientCall {
             return;
         }
         self.answer.has_trailers = true;
+        if *trailers == *OK_TRAILERS {
+            self.answer.by_end = Some(Ok(()));
+            return;
+        }
         self.answer.trailers = metadata_from(trailers);
         self.answer.by_end = decode_status(trailers);
     }
@@ -420,6 +455,11 @@ impl ClientCall {
                 _ => return Some(self.incomplete(need, body, end)),
             }
         }
+        if self.is_good_end(prefix, self.inbound.front(body, need)) {
+            self.inbound.skip(body, need);
+            self.answer.by_end = Some(Ok(()));
+            return None;
+        }
         let payload = self.inbound.take(body, need).slice(PREFIX..);
         if prefix.is_compressed() && self.inbound.coding.is_none() {
             return Some(Step::local("the end of the response is compressed, but it names no coding"));
@@ -429,6 +469,14 @@ impl ClientCall {
             Err(status) => return Some(Step::Outcome(Outcome::Local(status))),
         };
         self.read_end(&text).err().map(|status| Step::Outcome(Outcome::Local(status)))
+    }
+
+    /// Whether this is the end of nearly every call: it went well, and there are no trailers.
+    fn is_good_end(&self, prefix: Prefix, envelope: &[u8]) -> bool {
+        let text = envelope.get(PREFIX..).unwrap_or_default();
+        let good =
+            if self.protocol == Protocol::Connect { end_stream::GOOD_END } else { web_trailers::GOOD_END };
+        !prefix.is_compressed() && text == good
     }
 
     fn read_end(&mut self, text: &[u8]) -> Result<(), Status> {

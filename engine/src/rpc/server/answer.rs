@@ -261,7 +261,8 @@ impl ServerCall {
             (Some(Protocol::GrpcWeb | Protocol::GrpcWebText), status) => {
                 self.put_head_once(NONE, out);
                 let text = (self.head.framing == Framing::Text).then_some(&mut self.output.text);
-                put_trailers(status, trailers, &mut self.output.fields, text, out);
+                let (fields, block) = (&mut self.output.fields, &mut self.output.scratch);
+                put_trailers(status, trailers, fields, block, text, out);
                 out.end();
             }
         }

@@ -104,7 +104,7 @@ impl HttpConnection for Connection {
         let slot = self.store.slot(index);
         let sending = if end { Sending::Ending } else { Sending::Open };
         slot.start(0, Receiving::Head, sending, credit, window);
-        slot.head_request = head.method() == "HEAD";
+        slot.head_request = head.control_bytes()[0] == b"HEAD";
         slot.out_head.assign(head);
         slot.head_pending = true;
         let key = StreamKey { index, generation: slot.generation };
@@ -321,12 +321,11 @@ impl HttpConnection for Connection {
 
 /// What may stand in a request's pseudo-fields: visible ASCII, and a path or an asterisk.
 fn check_target(head: &Head) -> Result<(), Misuse> {
-    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    let connect = head.method() == "CONNECT";
-    let path = head.path().starts_with('/') || head.path() == "*" && head.method() == "OPTIONS" || connect;
-    let all = [head.method(), head.scheme(), head.authority().unwrap_or_default(), head.path()];
-    let scheme = connect || !head.scheme().is_empty();
-    if head.is_request() && path && scheme && all.into_iter().all(visible) {
+    let [method, scheme, _, path] = head.control_bytes();
+    let connect = method == b"CONNECT";
+    let path = path.first() == Some(&b'/') || path == b"*" && method == b"OPTIONS" || connect;
+    let scheme = connect || !scheme.is_empty();
+    if head.is_request() && path && scheme && head.has_visible_target() {
         Ok(())
     } else {
         Err(Misuse::InvalidTarget)

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::exchange::{Receiving, Sending};
 use super::head_write::{check_trailers, write_fields};
+use super::heads::LONGEST;
 use super::link::{INTERNAL_ERROR, Life, Link, NO_ERROR, Role};
 use crate::{ConnectionError, Fields, Head, Instant, Misuse, ReceiveEnd, SendError, StreamKey};
 
@@ -165,8 +166,9 @@ impl Link {
         let heads = limits.header_list * 6 + entries * 2;
         let received = limits.window as usize + limits.assembly;
         let sent = limits.send_queue + limits.max_message;
+        let remembered = 3 * LONGEST;
         // Buffers that grow double.
-        2 * (heads + received + sent)
+        2 * (heads + received + sent + remembered)
     }
 
     fn check(&self, key: StreamKey) -> Result<(), Misuse> {

@@ -9,7 +9,8 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::head_parse::{Refused, Scan, parse_trailers, refused};
+use super::head_parse::{Refused, parse_trailers, refused};
+use super::lines::Scan;
 use crate::{Fields, Limits};
 
 /// The most bytes of extensions on one chunk, and on all chunks of one body (B5, CVE-2023-39326).

@@ -1,10 +1,10 @@
 //! The client's end of a connection.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 use super::body_decode::BodyDecoder;
 use super::exchange::{Plan, Receiving, Sending};
-use super::head_parse::{Delimited, Facts, Scan, parse_response, refused};
+use super::head_parse::{Delimited, Facts, refused};
 use super::head_write::{check_request, write_request};
 use super::link::{Life, Link, NO_ERROR, Role};
 use crate::{ConnectionError, Head, InputEnd, Limits, Misuse, ReceiveEnd, SendError, StartError, StreamKey};
@@ -57,19 +57,8 @@ impl Client {
         if first != b'H' {
             return Err(link.refuse(refused(502, "the answer is not HTTP/1.1 or HTTP/1.0")));
         }
-        let end = match link.scan.find_end(input, link.limits.header_list) {
-            Ok(Some(end)) => end,
-            Ok(None) => return Ok(false),
-            Err(refused) => return Err(link.refuse(refused)),
-        };
-        link.scan = Scan::default();
-        link.timers.head = None;
-        let parsed = parse_response(&input[..end], &link.limits, &mut link.exchange.head);
-        input.advance(end);
-        match parsed {
-            Ok(facts) => self.take_head(facts)?,
-            Err(refused) => return Err(link.refuse(refused)),
-        }
+        let Some(facts) = link.take_head(input)? else { return Ok(false) };
+        self.take_head(facts)?;
         Ok(true)
     }
 
@@ -153,7 +142,8 @@ impl Client {
         if link.exchange.present {
             return Err(StartError::Full);
         }
-        let wishes = check_request(head)?;
+        link.exchange.outgoing.clear();
+        let wishes = link.sent.write(head, &mut link.exchange.outgoing.head, check_request, write_request)?;
         let plan = match wishes.content_length {
             Some(length) if end && length > 0 => return Err(Misuse::NoMessage.into()),
             Some(length) => Plan::Length(length),
@@ -164,10 +154,8 @@ impl Client {
         link.exchange.begin(&link.limits, link.generation, Receiving::Head, Sending::Queued(plan));
         link.generation = link.generation.wrapping_add(1);
         link.exchange.has_head = false;
-        link.exchange.is_head = head.method() == "HEAD";
+        link.exchange.is_head = head.control_bytes()[0] == b"HEAD";
         link.exchange.sends_te = wishes.te;
-        link.exchange.outgoing.clear();
-        write_request(&mut link.exchange.outgoing.head, head);
         link.reusable = !wishes.close;
         let key = link.exchange.key;
         if end {

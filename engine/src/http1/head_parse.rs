@@ -6,6 +6,7 @@
 
 use core::mem::MaybeUninit;
 
+use super::lines::{check_lines, find_byte};
 use crate::{Fields, Head, Limits};
 
 /// Why a message was refused: the status that says so and the rule that was broken.
@@ -17,54 +18,6 @@ pub(super) struct Refused {
 
 pub(super) const fn refused(status: u16, reason: &'static str) -> Refused {
     Refused { status, reason }
-}
-
-/// The search for the empty line that ends a head or a trailer section. It never looks at a byte twice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Scan {
-    searched: usize,
-    line: usize,
-}
-
-impl Scan {
-    /// The length of the section with its empty line, once it is there. Each outcome is fixed by the first byte that
-    /// allows it, so that it does not matter in which pieces the bytes came.
-    pub(super) fn find_end(&mut self, input: &[u8], max: usize) -> Result<Option<usize>, Refused> {
-        while let Some(step) = find_lf(input.get(self.searched..).unwrap_or_default()) {
-            let lf = self.searched + step;
-            if lf >= max {
-                return Err(self.too_long());
-            }
-            if lf <= self.line || input[lf - 1] != b'\r' {
-                return Err(refused(400, "a line of a head ends without CR"));
-            }
-            if lf - 1 == self.line {
-                return Ok(Some(lf + 1));
-            }
-            if self.line > 0 && matches!(input[self.line], b' ' | b'\t') {
-                return Err(refused(400, "a line of a head begins with white space"));
-            }
-            self.line = lf + 1;
-            self.searched = lf + 1;
-        }
-        if input.len() > max {
-            return Err(self.too_long());
-        }
-        self.searched = input.len();
-        Ok(None)
-    }
-
-    fn too_long(self) -> Refused {
-        if self.line == 0 {
-            refused(414, "the first line is too long")
-        } else {
-            refused(431, "the header fields are too large")
-        }
-    }
-}
-
-fn find_lf(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
 }
 
 /// How a head says that the body is delimited, before the rules that depend on method and status.
@@ -173,19 +126,19 @@ pub(super) fn parse_trailers(bytes: &[u8], limits: &Limits, trailers: &mut Field
 }
 
 /// Fields that frame or route a message may not come after it (RFC 9110 §6.5.1).
-pub(super) fn is_forbidden_trailer(name: &str) -> bool {
+pub(super) fn is_forbidden_trailer(name: &[u8]) -> bool {
     matches!(
         name,
-        "content-length"
-            | "transfer-encoding"
-            | "host"
-            | "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "upgrade"
-            | "te"
-            | "trailer"
-            | "expect"
+        b"content-length"
+            | b"transfer-encoding"
+            | b"host"
+            | b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"upgrade"
+            | b"te"
+            | b"trailer"
+            | b"expect"
     )
 }
 
@@ -216,41 +169,31 @@ fn complete(outcome: httparse::Result<usize>, bytes: &[u8]) -> Result<(), Refuse
 /// The first line without its end. All lines are checked: CR and LF only in pairs, no folding (RFC 9112 §2.2, §5.2).
 fn first_line(bytes: &[u8]) -> Result<&str, Refused> {
     check_lines(bytes)?;
-    let length = find_lf(bytes).unwrap_or(0).saturating_sub(1);
+    let length = find_byte(bytes, b'\n').unwrap_or(0).saturating_sub(1);
     let line = bytes.get(..length).unwrap_or_default();
-    if !line.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..)) {
+    if !is_field_text(line) {
         return Err(refused(400, "control characters in the first line"));
     }
     // A reason phrase may hold obs-text; nothing that is read of the line may.
-    let visible = line.iter().position(|byte| *byte >= 0x80).unwrap_or(length);
+    let visible =
+        if line.is_ascii() { length } else { line.iter().position(|byte| *byte >= 0x80).unwrap_or(length) };
     if visible < length && !line.starts_with(b"HTTP/") {
         return Err(refused(400, "the request line is not ASCII"));
     }
     core::str::from_utf8(&line[..visible]).map_err(|_| refused(400, "the first line is not ASCII"))
 }
 
-fn check_lines(bytes: &[u8]) -> Result<(), Refused> {
-    let mut previous = 0;
-    for (index, &byte) in bytes.iter().enumerate() {
-        if (byte == b'\n') != (previous == b'\r') {
-            return Err(refused(400, "CR or LF alone"));
-        }
-        if previous == b'\n' && matches!(byte, b' ' | b'\t') && index > 0 {
-            return Err(refused(400, "a line of a head begins with white space"));
-        }
-        previous = byte;
-    }
-    Ok(())
-}
-
 /// `method SP target SP version`, with exactly one space each (RFC 9112 §3).
 fn request_line(line: &str) -> Result<(&str, &str, bool), Refused> {
-    let mut parts = line.split(' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(refused(400, "malformed request line"));
-    };
+    let malformed = refused(400, "malformed request line");
+    let space = |text: &str| find_byte(text.as_bytes(), b' ');
+    let at = space(line).ok_or(malformed)?;
+    let (method, rest) = (&line[..at], &line[at + 1..]);
+    let at = space(rest).ok_or(malformed)?;
+    let (target, version) = (&rest[..at], &rest[at + 1..]);
+    if space(version).is_some() {
+        return Err(malformed);
+    }
     if method.is_empty() || !method.bytes().all(is_token) {
         return Err(refused(400, "malformed method"));
     }
@@ -288,7 +231,7 @@ fn status_line(line: &str) -> Result<(u16, bool), Refused> {
 
 /// Splits the request target into scheme, authority and path (RFC 9112 §3.2).
 fn set_target(head: &mut Head, method: &str, target: &str, host: Option<&[u8]>) -> Result<(), Refused> {
-    if target.is_empty() || !target.bytes().all(is_target) {
+    if target.is_empty() || !is_target_text(target.as_bytes()) {
         return Err(refused(400, "malformed request target"));
     }
     let host = host.and_then(|host| core::str::from_utf8(host).ok()).unwrap_or_default();
@@ -424,48 +367,46 @@ fn take_fields<'b>(
     Ok(special)
 }
 
-fn take_field<'b>(name: &str, value: &'b [u8], special: &mut Special<'b>, fields: &mut Fields) {
+fn take_field<'b>(name: &[u8], value: &'b [u8], special: &mut Special<'b>, fields: &mut Fields) {
     match name {
-        "host" => {
+        b"host" => {
             special.hosts += 1;
             special.host = Some(value);
         }
-        "content-length" => {
+        b"content-length" => {
             special.lengths += 1;
             special.length = Some(value);
-            fields.push(name, value);
+            fields.push_bytes(name, value, false);
         }
-        "transfer-encoding" => {
+        b"transfer-encoding" => {
             let repeated = Err(refused(400, "transfer-encoding is repeated"));
             special.codings = Some(if special.codings.is_some() { repeated } else { transfer_coding(value) });
         }
-        "connection" => special.close |= has_token(value, b"close"),
-        "expect" => {
+        b"connection" => special.close |= has_token(value, b"close"),
+        b"expect" => {
             special.expects += 1;
             special.expect = Some(value);
         }
-        "keep-alive" | "proxy-connection" | "upgrade" | "http2-settings" => {}
+        b"keep-alive" | b"proxy-connection" | b"upgrade" | b"http2-settings" => {}
         _ => push_field(fields, name, value),
     }
 }
 
-fn push_field(fields: &mut Fields, name: &str, value: &[u8]) {
-    if matches!(name, "authorization" | "proxy-authorization" | "cookie" | "set-cookie") {
-        fields.push_sensitive(name, value);
-    } else {
-        fields.push(name, value);
-    }
+fn push_field(fields: &mut Fields, name: &[u8], value: &[u8]) {
+    let secret = matches!(name, b"authorization" | b"proxy-authorization" | b"cookie" | b"set-cookie");
+    fields.push_bytes(name, value, secret);
 }
 
 /// Gives `use_name` the name in lower case, without an allocation for names of usual length.
-fn lowered<T>(name: &str, use_name: impl FnOnce(&str) -> T) -> T {
+fn lowered<T>(name: &str, use_name: impl FnOnce(&[u8]) -> T) -> T {
+    let name = name.as_bytes();
     let mut short = [0; 64];
     match short.get_mut(..name.len()) {
-        _ if !name.bytes().any(|byte| byte.is_ascii_uppercase()) => use_name(name),
+        _ if !name.iter().fold(false, |upper, byte| upper | byte.is_ascii_uppercase()) => use_name(name),
         Some(short) => {
-            short.copy_from_slice(name.as_bytes());
+            short.copy_from_slice(name);
             short.make_ascii_lowercase();
-            use_name(core::str::from_utf8(short).unwrap_or_default())
+            use_name(short)
         }
         None => use_name(&name.to_ascii_lowercase()),
     }
@@ -509,9 +450,15 @@ pub(super) const fn is_token(byte: u8) -> bool {
         )
 }
 
-/// A character of a request target: visible ASCII, and no fragment.
-pub(super) const fn is_target(byte: u8) -> bool {
-    byte.is_ascii_graphic() && byte != b'#'
+/// Whether these may be bytes of a request target: visible ASCII, and no fragment. All are looked at, whatever is
+/// found: that is faster than to stop.
+pub(super) fn is_target_text(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |fits, byte| fits & (byte.wrapping_sub(b'!') <= b'~' - b'!') & (*byte != b'#'))
+}
+
+/// Whether these may be bytes of a field value: no control characters but tabs (RFC 9110 §5.5).
+pub(super) fn is_field_text(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |fits, byte| fits & ((*byte >= b' ') & (*byte != 0x7f) | (*byte == b'\t')))
 }
 
 /// `uri-host [":" port]` without user information. Empty is valid: a target without authority (RFC 9112 §3.2).

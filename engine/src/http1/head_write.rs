@@ -3,7 +3,9 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::head_parse::{has_token, is_authority, is_forbidden_trailer, is_target, is_token, parse_length};
+use super::head_parse::{
+    has_token, is_authority, is_field_text, is_forbidden_trailer, is_target_text, is_token, parse_length,
+};
 use crate::{Fields, Head, Misuse};
 
 /// What the application's own fields say about framing.
@@ -23,7 +25,7 @@ pub(super) fn check_request(head: &Head) -> Result<Wishes, Misuse> {
         return Err(Misuse::InvalidTarget);
     }
     let origin = path.starts_with('/') || (path == "*" && method == "OPTIONS");
-    if !origin || !path.bytes().all(is_target) || !is_authority(head.authority().unwrap_or_default()) {
+    if !origin || !is_target_text(path.as_bytes()) || !is_authority(head.authority().unwrap_or_default()) {
         return Err(Misuse::InvalidTarget);
     }
     check_fields(&head.fields)
@@ -69,7 +71,7 @@ fn check_fields(fields: &Fields) -> Result<Wishes, Misuse> {
 pub(super) fn check_trailers(trailers: &Fields) -> Result<(), Misuse> {
     for field in trailers {
         check_field(field.name, field.value)?;
-        if is_forbidden_trailer(field.name) {
+        if is_forbidden_trailer(field.name.as_bytes()) {
             return Err(Misuse::InvalidMetadata);
         }
     }
@@ -79,9 +81,7 @@ pub(super) fn check_trailers(trailers: &Fields) -> Result<(), Misuse> {
 fn check_field(name: &str, value: &[u8]) -> Result<(), Misuse> {
     let name_fits = !name.is_empty() && name.bytes().all(|byte| is_token(byte) && !byte.is_ascii_uppercase());
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    let value_fits = value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..))
-        && !blank(value.first())
-        && !blank(value.last());
+    let value_fits = is_field_text(value) && !blank(value.first()) && !blank(value.last());
     if name_fits && value_fits { Ok(()) } else { Err(Misuse::InvalidMetadata) }
 }
 

@@ -4,8 +4,10 @@ use bytes::{Buf, BytesMut};
 
 use super::body_encode::{Framing, Written};
 use super::exchange::{Exchange, Plan, Receiving, Sending};
-use super::head_parse::{Refused, Scan};
+use super::head_parse::Refused;
 use super::head_write::{write_decimal, write_status_line};
+use super::heads::{Received, Sent};
+use super::lines::Scan;
 use super::timers::{CLIENT_DRAIN, LINGER, Timers, is_due};
 use crate::{Closing, ConnectionError, Instant, Limits, Output, ReceiveEnd, StreamEvent, StreamKey};
 
@@ -65,6 +67,8 @@ pub(super) struct Link {
     pub(super) generation: u32,
     /// Interim and error answers, before anything else.
     pub(super) control: BytesMut,
+    pub(super) received: Received,
+    pub(super) sent: Sent,
 }
 
 impl Link {
@@ -87,6 +91,8 @@ impl Link {
             exchange: Exchange::new(&limits),
             generation: 0,
             control: BytesMut::new(),
+            received: Received::default(),
+            sent: Sent::default(),
             limits,
         }
     }

@@ -57,6 +57,8 @@ mod client;
 mod exchange;
 mod head_parse;
 mod head_write;
+mod heads;
+mod lines;
 mod link;
 mod server;
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The server's end of a connection.
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 
 use super::body_decode::BodyDecoder;
 use super::exchange::{Plan, Receiving, Sending};
-use super::head_parse::{Delimited, Facts, Scan, is_token, parse_request, refused};
+use super::head_parse::{Delimited, Facts, is_token, refused};
 use super::head_write::{check_response, write_response};
+use super::lines::Scan;
 use super::link::{CANCEL, Life, Link, Role};
 use crate::{ConnectionError, Head, InputEnd, Limits, Misuse, ReceiveEnd, SendError, StartError, StreamKey};
 
@@ -55,19 +56,8 @@ impl Server {
         if !is_token(first) {
             return Err(link.refuse(refused(400, "this is not the beginning of a request")));
         }
-        let end = match link.scan.find_end(input, link.limits.header_list) {
-            Ok(Some(end)) => end,
-            Ok(None) => return Ok(false),
-            Err(refused) => return Err(link.refuse(refused)),
-        };
-        link.scan = Scan::default();
-        link.timers.head = None;
-        let parsed = parse_request(&input[..end], &link.limits, &mut link.exchange.head);
-        input.advance(end);
-        match parsed {
-            Ok(facts) => self.begin(facts),
-            Err(refused) => return Err(link.refuse(refused)),
-        }
+        let Some(facts) = link.take_head(input)? else { return Ok(false) };
+        self.begin(facts);
         Ok(true)
     }
 
@@ -82,7 +72,7 @@ impl Server {
         link.exchange.begin(&link.limits, link.generation, receiving, Sending::Head);
         link.generation = link.generation.wrapping_add(1);
         link.exchange.facts = facts;
-        link.exchange.is_head = link.exchange.head.method() == "HEAD";
+        link.exchange.is_head = link.exchange.head.control_bytes()[0] == b"HEAD";
         link.exchange.has_head = true;
         link.exchange.owes_continue = facts.expects_continue && receiving != Receiving::Ended;
         link.blank_skipped = false;
@@ -143,8 +133,8 @@ impl Server {
     pub(super) fn send_head(&mut self, key: StreamKey, head: &Head, end: bool) -> Result<(), SendError> {
         let link = &mut self.link;
         link.respond_checks(key)?;
-        let wishes = check_response(head)?;
         if head.is_informational() {
+            check_response(head)?;
             if end {
                 return Err(Misuse::WrongState.into());
             }
@@ -156,6 +146,9 @@ impl Server {
             }
             return Ok(());
         }
+        link.exchange.outgoing.head.clear();
+        let wishes =
+            link.sent.write(head, &mut link.exchange.outgoing.head, check_response, write_response)?;
         let bodyless = link.exchange.is_head || matches!(head.status(), 204 | 304);
         let plan = match wishes.content_length {
             _ if bodyless => Plan::Bodyless,
@@ -164,8 +157,6 @@ impl Server {
             None => Plan::Open,
         };
         link.reusable &= !wishes.close;
-        link.exchange.outgoing.head.clear();
-        write_response(&mut link.exchange.outgoing.head, head);
         link.exchange.sending = Sending::Queued(plan);
         if end {
             link.finish(key);

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::head_parse::Scan;
+use super::lines::Scan;
 use super::{Client, Server};
 use crate::{
     Fields, Head, HttpConnection, Instant, Limits, Machine, Output, ReceiveEnd, StreamEvent, StreamKey,

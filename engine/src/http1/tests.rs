@@ -111,3 +111,39 @@ fn memory_stays_below_the_promise() {
     let held = exchange.body.capacity() + exchange.outgoing.capacity_bytes() + input.len();
     assert!(held <= server.worst_case_bytes(), "{held}");
 }
+
+// L1: what the last head was makes no difference to what the next one is taken for, wherever it is cut.
+#[test]
+fn a_head_after_its_like_is_read_as_the_first_one_was() {
+    let first = "POST /a HTTP/1.1\r\nhost: a\r\nx-tag: 1\r\n\r\n";
+    let nexts = [
+        first.to_owned(),
+        first.replace("x-tag: 1", "x-tag: 2"),
+        first.replace("/a", "/b"),
+        first.replace("\r\n\r\n", "\r\ncontent-length: 0\r\n\r\n"),
+        first.replace("host: a", "host: @"),
+        first.replace("x-tag: 1\r", "x-tag: 1"),
+    ];
+    let read = |server: &mut Server, bytes: &str, cut: usize| {
+        let mut input = BytesMut::from(&bytes[..cut]);
+        let early = server.handle_input(NOW, &mut input);
+        input.extend_from_slice(&bytes.as_bytes()[cut..]);
+        let fed = early.and_then(|()| server.handle_input(NOW, &mut input));
+        fed.map(|()| {
+            let key = opened(server);
+            (key, server.head(key).unwrap().clone())
+        })
+    };
+    for next in nexts {
+        let expected = read(&mut Server::new(Limits::default()), &next, next.len()).map(|(_, head)| head);
+        for cut in 0..=next.len() {
+            let mut server = Server::new(Limits::default());
+            let (key, _) = read(&mut server, first, first.len()).unwrap();
+            server.respond(NOW, key, &Head::response(204), true).unwrap();
+            server.poll_transmit(NOW, &mut Output::new());
+            server.drop_stream(NOW, key);
+            while server.poll_event().is_some() {}
+            assert_eq!(read(&mut server, &next, cut).map(|(_, head)| head), expected, "{next:?} {cut}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! What is known of the messages of a `.proto` file when the program runs.
 
 #[cfg(feature = "json")]
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 #[cfg(feature = "json")]
 use antiphon::Status;
@@ -50,6 +50,7 @@ impl Schema {
     /// Nothing is read here. A name that the schema does not know fails the calls in JSON.
     #[cfg(feature = "proto")]
     pub fn codecs<T: prost::Message + Default + 'static>(&'static self, name: &str) -> Codecs<T> {
+        self.register();
         let codecs = Codecs::new().with("proto", crate::Proto);
         #[cfg(feature = "json")]
         let codecs = codecs.with("json", crate::Json::new(self, name));
@@ -66,6 +67,23 @@ impl Schema {
         O: prost::Message + Default + 'static,
     {
         MethodCodecs { request: self.codecs(request), response: self.codecs(response) }
+    }
+
+    /// Makes the types of the schema known to JSON in the whole program: those that stand in a `google.protobuf.Any`
+    /// are looked for in the schema of the message around it, and then in all that are registered, first come first.
+    /// Asking for [codecs](Schema::codecs) registers a schema too; the second time it does nothing.
+    pub fn register(&'static self) {
+        #[cfg(feature = "json")]
+        {
+            let known = |all: &[&'static Schema]| all.iter().any(|other| core::ptr::eq(*other, self));
+            if known(&REGISTERED.read().unwrap_or_else(PoisonError::into_inner)) {
+                return;
+            }
+            let mut all = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+            if !known(&all) {
+                all.push(self);
+            }
+        }
     }
 
     /// The schema read, once.
@@ -89,6 +107,17 @@ impl Schema {
             ))
         })
     }
+}
+
+/// The schemas of the program, for messages in a `google.protobuf.Any`.
+#[cfg(feature = "json")]
+static REGISTERED: RwLock<Vec<&'static Schema>> = RwLock::new(Vec::new());
+
+/// A message type by its full name in any schema that is registered and can be used.
+#[cfg(feature = "json")]
+pub(crate) fn find_registered(name: &str) -> Option<MessageDescriptor> {
+    let all = REGISTERED.read().unwrap_or_else(PoisonError::into_inner).clone();
+    all.iter().find_map(|schema| schema.pool().ok()?.get_message_by_name(name))
 }
 
 impl core::fmt::Debug for Schema {

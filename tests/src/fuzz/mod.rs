@@ -5,4 +5,5 @@ pub mod conn;
 pub mod hpack;
 pub mod http1;
 pub mod http2;
+pub mod json;
 pub mod rpc;

@@ -20,17 +20,16 @@
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields {
+    /// For each field: the length of its name, which carries [`SENSITIVE`], that of its value, the name, the value. One
+    /// run of bytes: copied and compared at once.
     block: Vec<u8>,
-    entries: Vec<Entry>,
+    count: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    name: u32,
-    value: u32,
-    end: u32,
-    sensitive: bool,
-}
+/// The bytes of both lengths, four each.
+const LENGTHS: usize = 8;
+/// The bit of a name's length that marks a secret.
+const SENSITIVE: u32 = 1 << 31;
 
 /// One field, borrowed from [`Fields`].
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub struct Field<'a> {
 impl Fields {
     /// An empty list, without memory.
     pub const fn new() -> Self {
-        Self { block: Vec::new(), entries: Vec::new() }
+        Self { block: Vec::new(), count: 0 }
     }
 
     /// Appends a field. `name` must be lower case.
@@ -65,54 +64,58 @@ impl Fields {
     }
 
     /// Appends a field whose name was validated: lower case, and ASCII.
+    #[inline]
     pub(crate) fn push_bytes(&mut self, name: &[u8], value: &[u8], sensitive: bool) {
-        let start = self.block.len() as u32;
+        self.push_lengths(name.len(), value.len(), sensitive);
         self.block.extend_from_slice(name);
-        let middle = self.block.len() as u32;
         self.block.extend_from_slice(value);
-        self.entries.push(Entry { name: start, value: middle, end: self.block.len() as u32, sensitive });
+    }
+
+    /// Appends a field whose name, of `name` bytes, and value stand side by side.
+    #[inline]
+    pub(crate) fn push_pair(&mut self, pair: &[u8], name: usize, sensitive: bool) {
+        self.push_lengths(name, pair.len() - name, sensitive);
+        self.block.extend_from_slice(pair);
+    }
+
+    #[inline]
+    fn push_lengths(&mut self, name: usize, value: usize, sensitive: bool) {
+        let name_word = name as u32 | if sensitive { SENSITIVE } else { 0 };
+        let lengths = u64::from(name_word) | (value as u64) << 32;
+        self.block.reserve(LENGTHS + name + value);
+        self.block.extend_from_slice(&lengths.to_le_bytes());
+        self.count += 1;
     }
 
     /// The number of fields.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count as usize
     }
 
     /// Whether there is no field.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
     /// The size of the list as RFC 9113 §6.5.2 counts it: names, values, and 32 bytes for each field.
     pub fn list_size(&self) -> usize {
-        self.block.len() + 32 * self.entries.len()
+        self.block.len() + (32 - LENGTHS) * self.len()
     }
 
     /// The heap memory held, in bytes.
     pub fn capacity_bytes(&self) -> usize {
-        self.block.capacity() + self.entries.capacity() * size_of::<Entry>()
+        self.block.capacity()
     }
 
     /// The first value of `name`, which must be given in lower case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.entries.iter().find(|entry| self.is_named(entry, name)).map(|entry| self.value(entry))
+        self.raw().find(|field| field.0 == name.as_bytes()).map(|field| field.1)
     }
 
     /// All values of `name`, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
-        self.entries.iter().filter(move |entry| self.is_named(entry, name)).map(|entry| self.value(entry))
-    }
-
-    /// Lengths are compared before bytes: most fields are passed over without a look at their names.
-    #[inline]
-    fn is_named(&self, entry: &Entry, name: &str) -> bool {
-        (entry.value - entry.name) as usize == name.len()
-            && self.block[entry.name as usize..entry.value as usize] == *name.as_bytes()
-    }
-
-    #[inline]
-    fn value(&self, entry: &Entry) -> &[u8] {
-        &self.block[entry.value as usize..entry.end as usize]
+        // Lengths are compared before bytes: most fields are passed over without a look at their names.
+        self.raw().filter(move |field| field.0 == name.as_bytes()).map(|field| field.1)
     }
 
     /// Whether a field of this name is present.
@@ -122,55 +125,54 @@ impl Fields {
 
     /// The fields in order.
     pub fn iter(&self) -> Iter<'_> {
-        Iter { fields: self, next: 0 }
+        Iter { raw: self.raw(), left: self.len() }
     }
 
-    /// The field at `index`, counted from zero.
+    /// The field at `index`, counted from zero. It is looked for from the front.
     pub fn at(&self, index: usize) -> Option<Field<'_>> {
-        let entry = self.entries.get(index)?;
-        let name = &self.block[entry.name as usize..entry.value as usize];
-        // Every name came in as a `&str`; the check costs a scan of a short name and spares `unsafe`.
-        let name = core::str::from_utf8(name).unwrap_or_default();
-        let value = &self.block[entry.value as usize..entry.end as usize];
-        Some(Field { name, value, sensitive: entry.sensitive })
+        self.iter().nth(index)
     }
 
-    /// Name, value and secrecy of the field at `index`, without a look at the name's bytes.
+    /// Name, value and secrecy of each field in order, without a look at the name's bytes.
     #[inline]
-    pub(crate) fn bytes_at(&self, index: usize) -> Option<(&[u8], &[u8], bool)> {
-        let entry = self.entries.get(index)?;
-        let name = self.block.get(entry.name as usize..entry.value as usize)?;
-        let value = self.block.get(entry.value as usize..entry.end as usize)?;
-        Some((name, value, entry.sensitive))
+    pub(crate) fn raw(&self) -> Raw<'_> {
+        Raw { rest: &self.block }
     }
 
     /// Removes all fields and keeps the memory.
     pub fn clear(&mut self) {
         self.block.clear();
-        self.entries.clear();
+        self.count = 0;
     }
 
     /// Makes these fields a copy of `other`, in the memory that they have.
+    #[inline]
     pub(crate) fn assign(&mut self, other: &Self) {
-        self.block.clone_from(&other.block);
-        self.entries.clone_from(&other.entries);
+        self.block.clear();
+        self.block.extend_from_slice(&other.block);
+        self.count = other.count;
     }
 
     /// Appends a copy of all fields of `other`.
     pub fn extend_from(&mut self, other: &Self) {
-        let shift = self.block.len() as u32;
         self.block.extend_from_slice(&other.block);
-        self.entries.extend(other.entries.iter().map(|entry| Entry {
-            name: entry.name + shift,
-            value: entry.value + shift,
-            end: entry.end + shift,
-            sensitive: entry.sensitive,
-        }));
+        self.count += other.count;
+    }
+
+    /// How much there is, for [`truncate`](Fields::truncate).
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { bytes: self.block.len(), count: self.count }
+    }
+
+    /// Drops what was appended after `mark` was taken.
+    pub(crate) fn truncate(&mut self, mark: Mark) {
+        self.block.truncate(mark.bytes);
+        self.count = mark.count;
     }
 
     /// Keeps the fields for which `keep` is true.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
-        if (0..self.len()).all(|index| self.at(index).is_none_or(&mut keep)) {
+        if self.iter().all(&mut keep) {
             return;
         }
         let mut kept = Self::new();
@@ -198,25 +200,54 @@ impl core::fmt::Debug for Field<'_> {
     }
 }
 
+/// How much of a list there was at some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mark {
+    bytes: usize,
+    count: u32,
+}
+
+/// Name, value and secrecy of the fields of a list, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Raw<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Raw<'a> {
+    type Item = (&'a [u8], &'a [u8], bool);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (lengths, rest) = self.rest.split_first_chunk::<LENGTHS>()?;
+        let lengths = u64::from_le_bytes(*lengths);
+        let name_word = lengths as u32;
+        let (name, rest) = rest.split_at_checked((name_word & !SENSITIVE) as usize)?;
+        let (value, rest) = rest.split_at_checked((lengths >> 32) as usize)?;
+        self.rest = rest;
+        Some((name, value, name_word & SENSITIVE != 0))
+    }
+}
+
 /// The fields of a list, in order.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
-    fields: &'a Fields,
-    next: usize,
+    raw: Raw<'a>,
+    left: usize,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
-        let field = self.fields.at(self.next)?;
-        self.next += 1;
-        Some(field)
+        let (name, value, sensitive) = self.raw.next()?;
+        self.left = self.left.saturating_sub(1);
+        // Every name came in as a `&str`; the check costs a scan of a short name and spares `unsafe`.
+        let name = core::str::from_utf8(name).unwrap_or_default();
+        Some(Field { name, value, sensitive })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.fields.len() - self.next;
-        (left, Some(left))
+        (self.left, Some(self.left))
     }
 }
 

@@ -52,7 +52,8 @@ impl Head {
 
     /// Makes this head a copy of `other`, in the memory that it has.
     pub(crate) fn assign(&mut self, other: &Self) {
-        self.control.clone_from(&other.control);
+        self.control.clear();
+        self.control.extend_from_slice(&other.control);
         self.method_end = other.method_end;
         self.scheme_end = other.scheme_end;
         self.authority_end = other.authority_end;

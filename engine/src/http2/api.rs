@@ -305,7 +305,7 @@ impl HttpConnection for Connection {
             Role::Server => (limits.streams as usize).saturating_add(limits.zombies as usize),
             Role::Client => self.store.slots().len().max(1),
         };
-        let header_tables = 3 * (limits.hpack_table + 4096) + 16 * 1024;
+        let header_tables = 3 * (limits.hpack_table + 4096) + 32 * 1024;
         let control = 256 * 1024;
         size_of::<Self>()
             + streams.saturating_mul(self.worst_case_stream())

@@ -4,7 +4,7 @@ use crate::credit::Credit;
 use crate::http2::connection::Connection;
 use crate::http2::frame::{FrameHeader, MAX_ID, flag, unpad};
 use crate::http2::goaway::Drain;
-use crate::http2::hpack::{DecodeError, Verdict};
+use crate::http2::hpack::{DecodeError, Decoder, Verdict};
 use crate::http2::settings::{DEFAULT_WINDOW, Role};
 use crate::http2::store::{Closed, Known};
 use crate::http2::stream::{Receiving, Sending, notice};
@@ -175,7 +175,7 @@ impl Connection {
             }
         };
         let (end, length) = match verdict {
-            Verdict::Good if slot.head.is_request() => match content_length(&slot.head.fields) {
+            Verdict::Good if slot.head.is_request() => match expected(&self.decoder, &slot.head.fields) {
                 Ok(length) => (None, length),
                 Err(_) => return self.refuse_malformed(id, index),
             },
@@ -284,7 +284,7 @@ impl Connection {
             return self.abuse.glitch(self.now, 1);
         }
         let bodiless = slot.head_request || matches!(slot.head.status(), 204 | 304);
-        let length = match content_length(&slot.head.fields) {
+        let length = match expected(&self.decoder, &slot.head.fields) {
             Ok(length) => length,
             Err(reason) => return self.stream_error(index, Fault::protocol(reason)),
         };
@@ -344,6 +344,12 @@ impl Connection {
 }
 
 pub(super) const CONTENT_LENGTH: &str = "the body is not of its content-length";
+
+/// The content-length of the head that was just decoded: most have none, and the decoder knows.
+#[inline]
+fn expected(decoder: &Decoder, fields: &Fields) -> Result<Option<u64>, &'static str> {
+    if decoder.saw_length() { content_length(fields) } else { Ok(None) }
+}
 
 /// The value of content-length: digits, once (RFC 9110 §8.6).
 fn content_length(fields: &Fields) -> Result<Option<u64>, &'static str> {

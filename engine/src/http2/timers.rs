@@ -162,6 +162,8 @@ impl Connection {
         self.store.shrink();
         self.control.shrink();
         self.block.shrink();
+        self.decoder.shrink();
+        self.encoder.shrink();
         self.scratch_head = crate::Head::default();
         self.scratch = Vec::new();
         for list in [&mut self.ring, &mut self.starved, &mut self.ready] {

@@ -7,11 +7,29 @@ use crate::Head;
 /// A field as it was decoded.
 #[derive(Clone, Copy)]
 pub(super) struct Raw<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
+    /// Name and value, side by side.
+    pub(super) pair: &'a [u8],
+    /// The length of the name.
+    pub(super) name: usize,
     /// It came as a literal that may never be indexed (RFC 7541 §6.2.3).
     pub(super) secret: bool,
     pub(super) kind: Kind,
+}
+
+impl<'a> Raw<'a> {
+    /// A field out of a table.
+    #[inline]
+    pub(super) fn indexed(pair: &'a [u8], name: usize, kind: Kind) -> Self {
+        Self { pair, name, secret: false, kind }
+    }
+
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.pair.get(..self.name).unwrap_or_default()
+    }
+
+    pub(super) fn value(&self) -> &'a [u8] {
+        self.pair.get(self.name..).unwrap_or_default()
+    }
 }
 
 /// Where a value stands in the scratch block.
@@ -28,8 +46,12 @@ pub(super) struct Assembly {
 }
 
 /// What is forgotten between blocks.
-#[derive(Default)]
-struct Seen {
+#[derive(Clone, Default)]
+pub(super) struct Seen {
+    /// The pseudo-fields are judged and in the head: this is the end of a prefix that was met before.
+    judged: bool,
+    /// There is a content-length.
+    length: bool,
     method: Span,
     scheme: Span,
     authority: Span,
@@ -51,6 +73,17 @@ impl Assembly {
         self.seen = Seen::default();
     }
 
+    /// Goes on where a block with the same fields so far was, all pseudo-fields among them. The head is as it was then.
+    pub(super) fn resume(&mut self, seen: &Seen) {
+        self.control.clear();
+        self.cookies.clear();
+        self.seen.clone_from(seen);
+    }
+
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     pub(super) fn capacity_bytes(&self) -> usize {
         self.control.capacity() + self.cookies.capacity()
     }
@@ -70,24 +103,46 @@ impl Assembly {
     pub(super) fn field(&mut self, raw: Raw<'_>, limits: &DecoderLimits, head: &mut Head) {
         let seen = &mut self.seen;
         seen.count += 1;
-        seen.size += raw.name.len() + raw.value.len() + super::table::OVERHEAD;
+        seen.size += raw.pair.len() + super::table::OVERHEAD;
         seen.over |= seen.size > limits.header_list || seen.count > limits.header_fields;
         match raw.kind {
-            Kind::Regular | Kind::Secret => {
+            Kind::Regular | Kind::Secret | Kind::Length => {
                 seen.regular = true;
+                seen.length |= raw.kind == Kind::Length;
                 if !seen.over {
-                    let secret = raw.secret || raw.kind == Kind::Secret;
-                    head.fields.push_bytes(raw.name, raw.value, secret);
+                    head.fields.push_pair(raw.pair, raw.name, raw.secret || raw.kind == Kind::Secret);
                 }
             }
+            kind => self.special(kind, raw.value(), head),
+        }
+    }
+
+    fn special(&mut self, kind: Kind, value: &[u8], head: &Head) {
+        match kind {
             Kind::Bad(fault) => self.fault(fault),
-            Kind::Cookie => self.crumb(raw.value),
+            Kind::Cookie => self.crumb(value),
             Kind::Host => {
+                self.judge_again(head);
+                let seen = &mut self.seen;
                 seen.regular = true;
-                keep(&mut self.control, &mut seen.host, raw.value)
+                keep(&mut self.control, &mut seen.host, value)
                     .unwrap_or_else(|()| self.fault(Fault::RepeatedHost));
             }
-            kind => self.pseudo(kind, raw.value),
+            kind => self.pseudo(kind, value),
+        }
+    }
+
+    /// Takes the pseudo-fields back from the head: they are to be compared with what follows.
+    fn judge_again(&mut self, head: &Head) {
+        if !std::mem::take(&mut self.seen.judged) {
+            return;
+        }
+        let seen = &mut self.seen;
+        let spans = [&mut seen.method, &mut seen.scheme, &mut seen.authority, &mut seen.path];
+        for (span, value) in spans.into_iter().zip(head.control_bytes()) {
+            if !value.is_empty() {
+                let _ = keep(&mut self.control, span, value);
+            }
         }
     }
 
@@ -137,6 +192,7 @@ impl Assembly {
         let request = [seen.method, seen.scheme, seen.authority, seen.path].iter().any(Span::is_some);
         let fault = match seen.fault {
             Some(fault) => Err(fault),
+            None if seen.judged => Ok(()),
             None if request => self.request(head),
             None => {
                 head.set_response(seen.status.unwrap_or(0));
@@ -201,6 +257,36 @@ impl Assembly {
     fn text(&self, span: Span) -> &[u8] {
         let (start, end) = span.unwrap_or((0, 0));
         self.control.get(start as usize..end as usize).unwrap_or_default()
+    }
+}
+
+impl Seen {
+    /// The size of the list so far, as RFC 9113 §6.5.2 counts it.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether there is a content-length.
+    pub(super) fn has_length(&self) -> bool {
+        self.length
+    }
+
+    /// Whether there is an `:authority`.
+    pub(super) fn has_authority(&self) -> bool {
+        self.authority.is_some()
+    }
+
+    /// Whether a field has come behind which there are no pseudo-fields.
+    pub(super) fn is_past_pseudo(&self) -> bool {
+        self.regular
+    }
+
+    /// What a later block can go on from, given the good head of the block whose first fields these are.
+    pub(super) fn judged(mut self, head: &Head) -> Self {
+        let spans = [&mut self.method, &mut self.scheme, &mut self.authority, &mut self.path];
+        spans.into_iter().for_each(|span| *span = None);
+        self.judged = head.is_request();
+        self
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::assembly::{Assembly, Raw};
 use super::integer::Reader;
+use super::prefix::{Beginning, Prefix};
+use super::scratch::Scratch;
 use super::static_table::{self, STATIC_LEN};
 use super::table::{OVERHEAD, Table};
-use super::validate::{self, NameKind};
+use super::validate;
 use super::{DecodeError, DecoderLimits, Verdict, huffman};
 use crate::Head;
 
@@ -26,6 +28,12 @@ pub struct Decoder {
     memos: [Memo; 2],
     /// The memo that was not used last.
     oldest: usize,
+    prefixes: [Prefix; 2],
+    /// The prefix that was not used last.
+    oldest_prefix: usize,
+    beginning: Beginning,
+    /// The last block had a content-length.
+    length: bool,
 }
 
 /// A block that changed nothing in the table, and its head: as long as the table stays the same, so does the head.
@@ -34,6 +42,7 @@ pub struct Decoder {
 struct Memo {
     block: Vec<u8>,
     generation: u64,
+    length: bool,
     head: Head,
 }
 
@@ -47,12 +56,15 @@ impl Decoder {
                 allowed: max_table,
                 required: None,
                 limits,
-                name: Vec::new(),
-                value: Vec::new(),
+                scratch: Scratch::default(),
             },
             assembly: Assembly::default(),
             memos: Default::default(),
             oldest: 0,
+            prefixes: Default::default(),
+            oldest_prefix: 0,
+            beginning: Beginning::default(),
+            length: false,
         }
     }
 
@@ -85,27 +97,65 @@ impl Decoder {
     pub fn decode(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
         if let Some(place) = self.remembered(block) {
             self.oldest = 1 - place;
-            head.assign(&self.memos[place].head);
+            let memo = &self.memos[place];
+            self.length = memo.length;
+            head.assign(&memo.head);
             return Ok(Verdict::Good);
         }
-        head.clear();
-        self.assembly.start();
+        self.decode_new(block, head)
+    }
+
+    fn decode_new(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
         let generation = self.fields.table.generation();
+        let begun = self.begin(block, head);
         let (assembly, limits) = (&mut self.assembly, self.fields.limits);
-        let result = self.fields.decode(block, |raw| assembly.field(raw, &limits, head));
-        let result = match result {
+        let size = assembly.seen().size();
+        let rest = block.get(begun..).unwrap_or_default();
+        let result = match self.fields.decode(rest, size, |raw| assembly.field(raw, &limits, head)) {
             Ok(()) => Ok(self.assembly.finish(head)),
             Err(error) => {
                 head.clear();
                 Err(error)
             }
         };
-        if result == Ok(Verdict::Good) && generation == self.fields.table.generation() {
-            self.remember(block, head);
+        self.length = self.assembly.seen().has_length();
+        if result == Ok(Verdict::Good) {
+            if self.beginning.len() > 0 && self.beginning.is_worth(head) {
+                self.prefixes[self.oldest_prefix].set(&self.beginning, head);
+                self.oldest_prefix = 1 - self.oldest_prefix;
+            }
+            if generation == self.fields.table.generation() {
+                self.remember(block, head);
+            }
         }
-        self.fields.shrink();
+        self.fields.scratch.shrink();
         self.assembly.shrink(SCRATCH);
         result
+    }
+
+    /// Takes the indexed fields at the front of a block: from one that began with the same, or one by one. Returns how
+    /// many bytes they were.
+    fn begin(&mut self, block: &[u8], head: &mut Head) -> usize {
+        self.beginning.start();
+        let table = &self.fields.table;
+        // A missing size update is found, and complained of, where it is looked for.
+        let settled = self.fields.required.is_none();
+        if let Some(place) = self.prefixes.iter().position(|prefix| settled && prefix.begins(block, table)) {
+            let prefix = &self.prefixes[place];
+            self.oldest_prefix = 1 - place;
+            self.assembly.resume(prefix.seen());
+            head.assign(prefix.head());
+            return prefix.len();
+        }
+        head.clear();
+        self.assembly.start();
+        let limits = self.fields.limits;
+        for &byte in block.iter().take_while(|_| settled) {
+            let Some(raw) = self.beginning.take(byte, table) else { break };
+            self.assembly.field(raw, &limits, head);
+        }
+        self.beginning.stop(self.assembly.seen(), head);
+        self.beginning.len()
     }
 
     /// Decodes one whole header block and gives each field as it was sent: name, value, and whether it may never be
@@ -120,17 +170,37 @@ impl Decoder {
         block: &[u8],
         each: &mut dyn FnMut(&[u8], &[u8], bool),
     ) -> Result<(), DecodeError> {
-        let result = self.fields.decode(block, |raw| each(raw.name, raw.value, raw.secret));
-        self.fields.shrink();
+        let result = self.fields.decode(block, 0, |raw| each(raw.name(), raw.value(), raw.secret));
+        self.fields.scratch.shrink();
         result
     }
 
-    /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, four scratch buffers of 4
-    /// KiB, and two remembered blocks of 2.5 KiB.
+    /// Whether the last head that was decoded, if it was good, has a content-length.
+    pub(crate) fn saw_length(&self) -> bool {
+        self.length
+    }
+
+    /// Gives back what only makes decoding faster: a connection is idle.
+    pub(crate) fn shrink(&mut self) {
+        self.memos = Default::default();
+        self.prefixes = Default::default();
+        self.beginning = Beginning::default();
+        self.assembly = Assembly::default();
+        self.fields.scratch = Scratch::default();
+        self.fields.table.shrink();
+    }
+
+    /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, three scratch buffers of 4
+    /// KiB, and of two blocks what they were and how they began, 2.5 KiB each.
     pub fn capacity_bytes(&self) -> usize {
         let memos = self.memos.iter().map(|memo| memo.block.capacity() + memo.head.capacity_bytes());
-        let scratch = self.fields.name.capacity() + self.fields.value.capacity();
-        self.fields.table.capacity_bytes() + self.assembly.capacity_bytes() + scratch + memos.sum::<usize>()
+        let prefixes = self.prefixes.iter().map(Prefix::capacity_bytes).sum::<usize>();
+        let scratch = self.fields.scratch.capacity_bytes() + self.beginning.capacity_bytes();
+        self.fields.table.capacity_bytes()
+            + self.assembly.capacity_bytes()
+            + scratch
+            + prefixes
+            + memos.sum::<usize>()
     }
 
     #[inline]
@@ -150,6 +220,7 @@ impl Decoder {
         memo.block.clear();
         memo.block.extend_from_slice(block);
         memo.generation = self.fields.table.generation();
+        memo.length = self.length;
         memo.head.assign(head);
         self.oldest = 1 - self.oldest;
     }
@@ -170,15 +241,23 @@ struct FieldDecoder {
     /// The next block must bring the table to this size or below.
     required: Option<usize>,
     limits: DecoderLimits,
-    name: Vec<u8>,
-    value: Vec<u8>,
+    /// A literal: its name, then its value.
+    scratch: Scratch,
 }
 
 impl FieldDecoder {
-    fn decode(&mut self, block: &[u8], mut each: impl FnMut(Raw<'_>)) -> Result<(), DecodeError> {
+    /// `size`: of the list so far, when a part of the block was taken before.
+    fn decode(
+        &mut self,
+        block: &[u8],
+        size: usize,
+        mut each: impl FnMut(Raw<'_>),
+    ) -> Result<(), DecodeError> {
         let mut reader = Reader::new(block);
-        let mut budget = self.limits.hard_header_list;
-        self.size_updates(&mut reader)?;
+        let mut budget = self.limits.hard_header_list.checked_sub(size).ok_or(DecodeError::TooLarge)?;
+        if size == 0 {
+            self.size_updates(&mut reader)?;
+        }
         while let Some(first) = reader.peek() {
             if first & 0x80 != 0 {
                 let index = reader.integer(7)?;
@@ -214,49 +293,45 @@ impl FieldDecoder {
     }
 
     /// RFC 7541 §6.2. Whether it may be inserted or remembered is in its first byte.
-    fn literal<'a, 'block: 'a>(
-        &'a mut self,
-        reader: &mut Reader<'block>,
+    fn literal(
+        &mut self,
+        reader: &mut Reader<'_>,
         first: u8,
         budget: &mut usize,
-    ) -> Result<Raw<'a>, DecodeError> {
+    ) -> Result<Raw<'_>, DecodeError> {
         let inserts = first & 0x40 != 0;
         let secret = first & 0x50 == 0x10;
         let index = reader.integer(if inserts { 6 } else { 4 })?;
-        let (name, name_kind): (&[u8], NameKind) = match index {
+        let scratch = &mut self.scratch;
+        scratch.clear();
+        // A copy: the entry may be evicted by the insertion of this very field (RFC 7541 §4.4).
+        let name_kind = match index {
             0 => {
-                let name = string(reader, &mut self.name, *budget)?;
-                (name, validate::name(name))
+                string(reader, scratch, *budget)?;
+                validate::name(scratch.bytes())
             }
             1..=STATIC_LEN => {
                 let entry = static_table::get(index).ok_or(PAST_TABLE)?;
-                (entry.name.as_bytes(), entry.name_kind)
+                scratch.push(entry.name.as_bytes());
+                entry.name_kind
             }
             _ => {
                 let found = self.table.get(index - STATIC_LEN - 1).ok_or(PAST_TABLE)?;
-                // A copy: the entry may be evicted by the insertion of this very field (RFC 7541 §4.4).
-                self.name.clear();
-                self.name.extend_from_slice(found.name);
-                (&self.name, found.name_kind)
+                scratch.push(found.name());
+                found.name_kind
             }
         };
-        let value = string(reader, &mut self.value, *budget)?;
-        let kind = validate::value(name_kind, value);
-        let raw = Raw { name, value, secret, kind };
+        let name = scratch.len();
+        let plain = string(reader, scratch, *budget)?;
+        let value = scratch.bytes().get(name..).unwrap_or_default();
+        let kind =
+            if plain { validate::plain_value(name_kind, value) } else { validate::value(name_kind, value) };
+        let raw = Raw { pair: self.scratch.bytes(), name, secret, kind };
         *budget = spend(*budget, raw)?;
         if inserts {
-            self.table.insert(name, value, name_kind, kind);
+            self.table.insert(raw.pair, name, name_kind, kind);
         }
         Ok(raw)
-    }
-
-    fn shrink(&mut self) {
-        for buffer in [&mut self.name, &mut self.value] {
-            if buffer.capacity() > SCRATCH {
-                buffer.clear();
-                buffer.shrink_to(SCRATCH);
-            }
-        }
     }
 }
 
@@ -266,27 +341,22 @@ const PAST_TABLE: DecodeError = DecodeError::Compression("an index is past the e
 #[inline]
 fn indexed(table: &Table, index: usize) -> Result<Raw<'_>, DecodeError> {
     if let Some(entry) = static_table::get(index) {
-        let (name, value) = (entry.name.as_bytes(), entry.value.as_bytes());
-        return Ok(Raw { name, value, secret: false, kind: entry.kind });
+        return Ok(Raw::indexed(entry.pair.as_bytes(), entry.name.len(), entry.kind));
     }
     let place = index.checked_sub(STATIC_LEN + 1).ok_or(DecodeError::Compression("an index is zero"))?;
     let found = table.get(place).ok_or(PAST_TABLE)?;
-    Ok(Raw { name: found.name, value: found.value, secret: false, kind: found.kind })
+    Ok(Raw::indexed(found.pair, found.name, found.kind))
 }
 
 /// Counts a field against the hard limit of the block.
 #[inline]
 fn spend(budget: usize, raw: Raw<'_>) -> Result<usize, DecodeError> {
-    budget.checked_sub(raw.name.len() + raw.value.len() + OVERHEAD).ok_or(DecodeError::TooLarge)
+    budget.checked_sub(raw.pair.len() + OVERHEAD).ok_or(DecodeError::TooLarge)
 }
 
-/// RFC 7541 §5.2. A plain string is borrowed from the block, a coded one stands in `scratch`. One that cannot fit in
+/// Appends a string (RFC 7541 §5.2), and tells whether it is known to have no control characters. One that cannot fit in
 /// the budget is not decoded at all.
-fn string<'a, 'block: 'a>(
-    reader: &mut Reader<'block>,
-    scratch: &'a mut Vec<u8>,
-    budget: usize,
-) -> Result<&'a [u8], DecodeError> {
+fn string(reader: &mut Reader<'_>, out: &mut Scratch, budget: usize) -> Result<bool, DecodeError> {
     let coded = reader.peek().is_some_and(|first| first & 0x80 != 0);
     let len = reader.integer(7)?;
     let bytes = reader.bytes(len)?;
@@ -295,9 +365,10 @@ fn string<'a, 'block: 'a>(
         return Err(DecodeError::TooLarge);
     }
     if !coded {
-        return Ok(bytes);
+        out.push(bytes);
+        return Ok(false);
     }
-    scratch.clear();
-    huffman::decode(bytes, scratch)?;
-    Ok(scratch)
+    let (len, plain) = huffman::decode(bytes, out.room(huffman::room_for(len)))?;
+    out.filled(len);
+    Ok(plain)
 }

@@ -23,17 +23,19 @@ const LENGTHS: [u8; 257] = [
     30,
 ];
 
-/// The longest code.
+/// The shortest and the longest code.
+const SHORTEST: usize = 5;
 const LONGEST: usize = 30;
 
-/// Bits of the look-up table: three of four letters of a header field have a code of at most 8 bits.
-const PEEK: u32 = 8;
+/// Bits of the look-up table: enough for two letters of most strings, and for every byte but a few signs and the
+/// controls that a field value may not have.
+const PEEK: u32 = 12;
 
 struct Tables {
     /// The code of each byte, right-aligned.
     codes: [u32; 257],
-    /// What the next 8 bits begin with: a byte and the length of its code; length 0 means a longer code.
-    short: [(u8, u8); 1 << PEEK],
+    /// What the next bits begin with.
+    short: [Short; 1 << PEEK],
     /// The bytes (256 is EOS) in the order of their codes.
     order: [u16; 257],
     /// For each length: the end of its codes, left-aligned in 32 bits.
@@ -44,12 +46,22 @@ struct Tables {
     first: [u16; LONGEST + 1],
 }
 
+/// One or two bytes whose codes stand at the front of a look-up.
+#[derive(Clone, Copy)]
+struct Short {
+    bytes: [u8; 2],
+    /// The length of all their codes together.
+    bits: u8,
+    /// How many bytes; 0 means a longer code.
+    count: u8,
+}
+
 static TABLES: Tables = tables();
 
 const fn tables() -> Tables {
     let mut tables = Tables {
         codes: [0; 257],
-        short: [(0, 0); 1 << PEEK],
+        short: [Short { bytes: [0; 2], bits: 0, count: 0 }; 1 << PEEK],
         order: [0; 257],
         end: [0; LONGEST + 1],
         start: [0; LONGEST + 1],
@@ -79,14 +91,31 @@ const fn tables() -> Tables {
         length += 1;
     }
     assert!(placed == 257 && code == 1 << LONGEST, "the lengths are those of a complete code");
+    join(&mut tables.short);
     tables
 }
 
-const fn fill(short: &mut [(u8, u8); 1 << PEEK], code: u32, length: u32, symbol: u8) {
+const fn fill(short: &mut [Short; 1 << PEEK], code: u32, length: u32, symbol: u8) {
     let first = code << (PEEK - length);
     let mut index = first;
     while index < first + (1 << (PEEK - length)) {
-        short[index as usize] = (symbol, length as u8);
+        short[index as usize] = Short { bytes: [symbol, 0], bits: length as u8, count: 1 };
+        index += 1;
+    }
+}
+
+/// Adds a second byte where its code fits as well.
+const fn join(short: &mut [Short; 1 << PEEK]) {
+    let ones = *short;
+    let mut index = 0;
+    while index < 1 << PEEK {
+        let first = ones[index];
+        let second = ones[index << first.bits & ((1 << PEEK) - 1)];
+        if first.count > 0 && second.count > 0 && (first.bits + second.bits) as u32 <= PEEK {
+            short[index].bytes[1] = second.bytes[0];
+            short[index].bits += second.bits;
+            short[index].count = 2;
+        }
         index += 1;
     }
 }
@@ -125,70 +154,93 @@ pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Appends what `coded` decodes to: at most 8/5 of its length.
+/// The room that is needed for what `len` encoded bytes decode to: at most 8/5 of them, and one byte, since two are
+/// written at once.
+pub(super) fn room_for(len: usize) -> usize {
+    len * 8 / 5 + 1
+}
+
+/// Decodes into `room`, which must be as large as [`room_for`] says. Returns the length, and whether the text is plain:
+/// codes of more than 12 bits have not been met, so that there are no control characters.
 ///
 /// # Errors
 /// For EOS in the string, and for padding of more than 7 bits or that is not all ones (RFC 7541 §5.2).
-pub(super) fn decode(coded: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
-    out.reserve(coded.len() * 8 / 5);
-    let mut words = coded.chunks_exact(4);
-    // The bits not yet decoded, left-aligned, and their number.
+pub(super) fn decode(coded: &[u8], room: &mut [u8]) -> Result<(usize, bool), &'static str> {
+    let mut rest = coded;
+    let (mut len, mut plain) = (0, true);
+    // The bits not yet decoded, left-aligned, and their number. Behind them stand bits of `rest`, or zeros.
     let (mut bits, mut count): (u64, u32) = (0, 0);
-    for word in words.by_ref() {
-        let word = word.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-        bits |= word << (32 - count);
-        count += 32;
-        // No code is longer than what is left in each round of this loop.
+    loop {
+        if let Some(word) = rest.first_chunk::<8>() {
+            bits |= u64::from_be_bytes(*word) >> count;
+            let taken = (63 - count) / 8;
+            rest = rest.get(taken as usize..).unwrap_or_default();
+            count += taken * 8;
+        } else {
+            let (part, after) = rest.split_at(rest.len().min((64 - count as usize) / 8));
+            let word = part.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            count += part.len() as u32 * 8;
+            // At 0 there is nothing, in `word` neither.
+            bits |= word.checked_shl(64 - count).unwrap_or(0);
+            rest = after;
+        }
+        // No code is longer than what is left in each round.
         while count >= LONGEST as u32 {
-            let (symbol, length) = next(bits)?;
-            out.push(symbol);
-            bits <<= length;
-            count -= length;
+            let mut short = look_up(bits);
+            if short.count == 0 {
+                short = any_length(bits)?;
+                plain = false;
+            }
+            put(room, len, short.bytes);
+            len += usize::from(short.count);
+            bits <<= short.bits;
+            count -= u32::from(short.bits);
+        }
+        if rest.is_empty() {
+            break;
         }
     }
-    for &byte in words.remainder() {
-        bits |= u64::from(byte) << (56 - count);
-        count += 8;
-    }
-    finish(bits, count, out)
-}
-
-/// Decodes the last bits, of which there are at most 53.
-fn finish(mut bits: u64, mut count: u32, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    while count > 0 {
-        // Ones behind the end: the padding goes on as EOS, which is too long to be taken for a byte.
-        let padded = bits | u64::MAX >> count;
-        if count < 8 && padded == u64::MAX {
-            return Ok(());
+    // The last bits, inverted: what is shifted in behind the end goes on as EOS, as the padding must.
+    let mut bits = !(bits | u64::MAX >> count);
+    while count > 0 && !(bits == 0 && count < 8) {
+        let mut short = look_up(!bits);
+        if short.count == 0 || u32::from(short.bits) > count {
+            // A longer code, or two of which the second is made of padding.
+            short = any_length(!bits)?;
+            plain &= u32::from(short.bits) <= PEEK;
         }
-        let (symbol, length) = next(padded)?;
-        if length > count {
-            return Err("the padding of a Huffman string is wrong");
-        }
-        out.push(symbol);
-        bits <<= length;
-        count -= length;
+        put(room, len, short.bytes);
+        len += usize::from(short.count);
+        bits <<= short.bits;
+        count = count.checked_sub(short.bits.into()).ok_or("the padding of a Huffman string is wrong")?;
     }
-    Ok(())
+    Ok((len, plain))
 }
 
-/// The byte that `bits` begin with, and the length of its code.
-#[inline]
-fn next(bits: u64) -> Result<(u8, u32), &'static str> {
-    let (symbol, length) = TABLES.short[(bits >> (64 - PEEK)) as usize];
-    if length != 0 { Ok((symbol, u32::from(length))) } else { next_long(bits) }
+#[inline(always)]
+fn put(room: &mut [u8], len: usize, bytes: [u8; 2]) {
+    if let Some(room) = room.get_mut(len..).and_then(|room| room.first_chunk_mut()) {
+        *room = bytes;
+    }
 }
 
+#[inline(always)]
+fn look_up(bits: u64) -> Short {
+    TABLES.short[(bits >> (64 - PEEK)) as usize]
+}
+
+/// The one byte that `bits` begin with.
 #[cold]
-fn next_long(bits: u64) -> Result<(u8, u32), &'static str> {
+fn any_length(bits: u64) -> Result<Short, &'static str> {
     const NOT_A_BYTE: &str = "a Huffman string holds EOS or has padding of more than 7 bits";
     let code = (bits >> 32) as u32;
-    for length in PEEK as usize + 1..=LONGEST {
+    for length in SHORTEST..=LONGEST {
         if u64::from(code) < TABLES.end[length] {
             let offset = (code - TABLES.start[length]) >> (32 - length);
             let place = usize::from(TABLES.first[length]) + offset as usize;
             let symbol = TABLES.order.get(place).and_then(|&symbol| u8::try_from(symbol).ok());
-            return symbol.map(|symbol| (symbol, length as u32)).ok_or(NOT_A_BYTE);
+            let symbol = symbol.ok_or(NOT_A_BYTE)?;
+            return Ok(Short { bytes: [symbol, 0], bits: length as u8, count: 1 });
         }
     }
     Err(NOT_A_BYTE)
@@ -199,8 +251,10 @@ mod tests {
     use super::*;
 
     fn decoded(coded: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let mut out = Vec::new();
-        decode(coded, &mut out).map(|()| out)
+        let mut out = vec![0; room_for(coded.len())];
+        let (len, _) = decode(coded, &mut out)?;
+        out.truncate(len);
+        Ok(out)
     }
 
     /// RFC 7541 Appendix B, one row of each kind.
@@ -262,6 +316,18 @@ mod tests {
         assert!(decoded(&[0xff; 4]).is_err(), "EOS");
         assert!(decoded(&[0x1f, 0xff, 0xff, 0xff, 0xff, 0x03]).is_err(), "EOS within");
         assert_eq!(decoded(&[]), Ok(Vec::new()));
+    }
+
+    /// What is called plain has no byte that a field value may not have (RFC 9113 §8.2.1).
+    #[test]
+    fn controls_are_never_plain() {
+        for byte in 0..=255_u8 {
+            let (mut coded, mut out) = (Vec::new(), [0; 16]);
+            encode(&[b'a', byte], &mut coded);
+            let (len, plain) = decode(&coded, &mut out).unwrap();
+            assert_eq!(out[..len], [b'a', byte]);
+            assert!(!plain || byte >= b' ', "{byte}");
+        }
     }
 
     #[test]

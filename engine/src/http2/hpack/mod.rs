@@ -26,6 +26,8 @@ mod decoder;
 mod encoder;
 mod huffman;
 mod integer;
+mod prefix;
+mod scratch;
 mod static_table;
 mod table;
 mod validate;

@@ -23,8 +23,8 @@ pub(super) struct Table {
     size: usize,
     max: usize,
     generation: u64,
-    /// How many fields were ever inserted (modulo 2^32).
-    inserted: u32,
+    /// How many fields were ever inserted.
+    inserted: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -40,10 +40,22 @@ struct Entry {
 /// A field in the table, and what validation said of it.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
+    /// Name and value, side by side.
+    pub(super) pair: &'a [u8],
+    /// The length of the name.
+    pub(super) name: usize,
     pub(super) name_kind: NameKind,
     pub(super) kind: Kind,
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn name(&self) -> &'a [u8] {
+        self.pair.get(..self.name).unwrap_or_default()
+    }
+
+    fn value(&self) -> &'a [u8] {
+        self.pair.get(self.name..).unwrap_or_default()
+    }
 }
 
 impl Table {
@@ -87,43 +99,47 @@ impl Table {
     #[inline]
     pub(super) fn get(&self, place: usize) -> Option<Found<'_>> {
         let entry = self.entries.get(self.entries.len().wrapping_sub(place).wrapping_sub(1))?;
-        let rest = self.data.get(entry.start.wrapping_sub(self.base) as usize..)?;
-        let (name, rest) = rest.split_at_checked(entry.name as usize)?;
-        let value = rest.get(..entry.value as usize)?;
-        Some(Found { name, value, name_kind: entry.name_kind, kind: entry.kind })
+        let start = entry.start.wrapping_sub(self.base) as usize;
+        let pair = self.data.get(start..start + (entry.name + entry.value) as usize)?;
+        Some(Found { pair, name: entry.name as usize, name_kind: entry.name_kind, kind: entry.kind })
     }
 
-    /// Inserts a field. What must go goes first; a field larger than the table empties it (RFC 7541 §4.4).
-    pub(super) fn insert(&mut self, name: &[u8], value: &[u8], name_kind: NameKind, kind: Kind) {
-        let bytes = name.len() + value.len();
-        let cost = bytes + OVERHEAD;
+    /// Inserts a field whose name, of `name` bytes, and value stand side by side. What must go goes first; a field larger
+    /// than the table empties it (RFC 7541 §4.4).
+    pub(super) fn insert(&mut self, pair: &[u8], name: usize, name_kind: NameKind, kind: Kind) {
+        let cost = pair.len() + OVERHEAD;
         self.generation += 1;
         if cost > self.max {
             self.evict(0);
             return;
         }
         self.evict(self.max - cost);
-        self.make_room(bytes);
+        self.make_room(pair.len());
         let start = self.base.wrapping_add(self.data.len() as u32);
-        self.data.extend_from_slice(name);
-        self.data.extend_from_slice(value);
-        let (name, value) = (name.len() as u32, value.len() as u32);
+        self.data.extend_from_slice(pair);
+        let (name, value) = (name as u32, (pair.len() - name) as u32);
         self.entries.push_back(Entry { start, name, value, name_kind, kind });
         self.size += cost;
-        self.inserted = self.inserted.wrapping_add(1);
+        self.inserted += 1;
+    }
+
+    /// How many fields were ever inserted, and how many of them are gone: the numbers in between are those of the fields
+    /// in the table.
+    pub(super) fn numbers(&self) -> (u64, u64) {
+        (self.inserted, self.inserted - self.entries.len() as u64)
     }
 
     /// The number by which the field at `place` is known as long as it is in the table.
-    pub(super) fn number(&self, place: usize) -> u32 {
-        self.inserted.wrapping_sub(1).wrapping_sub(place as u32)
+    pub(super) fn number(&self, place: usize) -> u64 {
+        self.inserted.wrapping_sub(1).wrapping_sub(place as u64)
     }
 
     /// The place of the field with this number, if it is this one.
     #[inline]
-    pub(super) fn place_of(&self, number: u32, name: &[u8], value: &[u8]) -> Option<usize> {
+    pub(super) fn place_of(&self, number: u64, name: &[u8], value: &[u8]) -> Option<usize> {
         let place = self.inserted.wrapping_sub(1).wrapping_sub(number) as usize;
         let found = self.get(place)?;
-        (found.value == value && found.name == name).then_some(place)
+        (found.value() == value && found.name() == name).then_some(place)
     }
 
     /// The places of the newest entry with this name, and of the newest with this value too.
@@ -135,14 +151,21 @@ impl Table {
                 continue;
             }
             let Some(found) = self.get(place) else { continue };
-            if found.name == name {
+            if found.name() == name {
                 first = first.or(Some(place));
-                if found.value == value {
+                if found.value() == value {
                     return (first, Some(place));
                 }
             }
         }
         (first, None)
+    }
+
+    /// Gives back what the fields in the table do not need.
+    pub(super) fn shrink(&mut self) {
+        self.compact();
+        self.data.shrink_to_fit();
+        self.entries.shrink_to_fit();
     }
 
     fn evict(&mut self, max: usize) {
@@ -183,12 +206,16 @@ mod tests {
     use super::*;
 
     fn insert(table: &mut Table, name: &str, value: &str) {
-        table.insert(name.as_bytes(), value.as_bytes(), NameKind::Regular, Kind::Regular);
+        let pair = [name, value].concat();
+        table.insert(pair.as_bytes(), name.len(), NameKind::Regular, Kind::Regular);
     }
 
     fn fields(table: &Table) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        (0..).map_while(|place| table.get(place)).map(|found| (text(found.name), text(found.value))).collect()
+        (0..)
+            .map_while(|place| table.get(place))
+            .map(|found| (text(found.name()), text(found.value())))
+            .collect()
     }
 
     /// Against the plainest model there is: a list of strings (RFC 7541 §4).

@@ -296,9 +296,7 @@ impl RequestHead {
 /// Sorts the fields of a head: known ones apart, reserved ones out, the rest into the metadata.
 fn gather<'a>(head: &'a Head, metadata: &mut Metadata) -> Known<'a> {
     let mut known = Known::default();
-    let mut index = 0;
-    while let Some((name, value, sensitive)) = head.fields.bytes_at(index) {
-        index += 1;
+    for (name, value, sensitive) in head.fields.raw() {
         let (slot, single) = match name {
             b"content-type" => (&mut known.content_type, true),
             b"content-length" => (&mut known.content_length, false),

@@ -1,13 +1,15 @@
 //! What the halves and the context of one call share.
 
+use core::any::Any;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use antiphon::rpc::{Coding, HttpVersion, Messages, Protocol};
+use antiphon::rpc::{Coding, HttpVersion, Messages, Method, Protocol, Shape};
 use antiphon::server::Request;
 use antiphon::{CallId, Instant, Metadata, Status};
 
-use crate::Link;
+use crate::interceptor::extra::Extra;
+use crate::{Codec, Link};
 
 /// What the halves and the context of one call share. A server's is used again for later calls of its connection.
 pub(crate) struct Call {
@@ -17,6 +19,7 @@ pub(crate) struct Call {
     /// Exactly one message is received.
     pub(crate) takes_one: bool,
     pub(crate) procedure: String,
+    pub(crate) method: Method,
     pub(crate) codec: String,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) version: HttpVersion,
@@ -30,6 +33,8 @@ pub(crate) struct Call {
     /// A server's response headers have left.
     headers_sent: AtomicBool,
     outgoing: Mutex<Outgoing>,
+    /// What interceptors have attached; mostly nothing.
+    extra: OnceLock<Box<Extra>>,
 }
 
 /// What a server's handler sets for the response.
@@ -48,6 +53,7 @@ impl Call {
             client,
             takes_one: false,
             procedure: String::new(),
+            method: Method::new(Shape::Unary),
             codec: String::new(),
             protocol: None,
             version: HttpVersion::Http2,
@@ -57,6 +63,7 @@ impl Call {
             outcome: OnceLock::new(),
             headers_sent: AtomicBool::new(false),
             outgoing: Mutex::new(Outgoing::default()),
+            extra: OnceLock::new(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Call {
         self.headers.clear();
         self.coding = None;
         *self.headers_sent.get_mut() = false;
+        self.extra.take();
         let outgoing = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
         outgoing.headers.clear();
         outgoing.trailers.clear();
@@ -106,6 +114,44 @@ impl Call {
             // Refused only when the call is gone, which whoever sends or receives learns anyway.
             let _ = self.link.send_headers(self.id, &outgoing.headers);
             self.headers_sent.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// What interceptors attach.
+impl Call {
+    /// What has been attached; nothing has, mostly, and that costs one load.
+    fn extra(&self) -> Option<&Extra> {
+        self.extra.get().map(|extra| &**extra)
+    }
+
+    pub(crate) fn attach(&self) -> &Extra {
+        self.extra.get_or_init(Box::default)
+    }
+
+    pub(crate) fn clear_extra(&self) {
+        if let Some(extra) = self.extra() {
+            extra.clear();
+        }
+    }
+
+    pub(crate) fn take_answer(&self) -> Option<Box<dyn Any + Send>> {
+        self.extra()?.take_answer()
+    }
+
+    /// Shows a message that is to be sent to the interceptors, which may change or refuse it.
+    pub(crate) fn see_sent<T: 'static>(&self, message: &mut T, codec: &dyn Codec<T>) -> Result<(), Status> {
+        match self.extra() {
+            Some(extra) => extra.see_sent(message, codec, self.client),
+            None => Ok(()),
+        }
+    }
+
+    /// Shows a message that was received to the interceptors, which may change or refuse it.
+    pub(crate) fn see_received<T: 'static>(&self, message: &mut T, size: usize) -> Result<(), Status> {
+        match self.extra() {
+            Some(extra) => extra.see_received(message, size, !self.client),
+            None => Ok(()),
         }
     }
 }

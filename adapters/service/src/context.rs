@@ -1,17 +1,19 @@
-//! What a handler knows of its call beside the messages.
+//! What a handler or an interceptor knows of its call beside the messages.
 
+use core::any::Any;
 use core::fmt;
 use core::future::poll_fn;
+use core::mem::{replace, take};
 use core::task;
 use core::time::Duration;
 use std::sync::Arc;
 
-use antiphon::rpc::{HttpVersion, Protocol};
+use antiphon::rpc::{HttpVersion, Method, Protocol};
 use antiphon::{End, EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
 
-use crate::Peer;
 use crate::call::Call;
 use crate::link::end_status;
+use crate::{Message, Peer};
 
 /// A server's view of one call beside its messages: what came with the request, and what goes with the response.
 ///
@@ -61,6 +63,94 @@ impl Context {
             return Err(fault(Misuse::AlreadyClosed));
         }
         outgoing.trailers.append(name, value).map_err(fault)
+    }
+
+    /// Changes the headers that this side sends, all those that were set so far: removes or replaces one, for example.
+    ///
+    /// # Errors
+    /// As [`set_header`](Context::set_header), without a call of `change`.
+    pub fn update_headers<R>(&self, change: impl FnOnce(&mut Metadata) -> R) -> Result<R, Status> {
+        let mut headers = {
+            let mut outgoing = self.call.outgoing();
+            if outgoing.finished || self.call.headers_sent() {
+                return Err(fault(Misuse::HeadersSent));
+            }
+            take(&mut outgoing.headers)
+        };
+        // Nothing is locked while anybody's code runs. What is set in the meantime comes behind.
+        let result = change(&mut headers);
+        let outgoing = &mut *self.call.outgoing();
+        let added = replace(&mut outgoing.headers, headers);
+        outgoing.headers.extend_from(&added);
+        Ok(result)
+    }
+
+    /// Changes the trailers of the response, all those that were set so far.
+    ///
+    /// # Errors
+    /// As [`set_trailer`](Context::set_trailer), without a call of `change`.
+    pub fn update_trailers<R>(&self, change: impl FnOnce(&mut Metadata) -> R) -> Result<R, Status> {
+        let mut trailers = {
+            let mut outgoing = self.call.outgoing();
+            if outgoing.finished {
+                return Err(fault(Misuse::AlreadyClosed));
+            }
+            take(&mut outgoing.trailers)
+        };
+        let result = change(&mut trailers);
+        let outgoing = &mut *self.call.outgoing();
+        let added = replace(&mut outgoing.trailers, trailers);
+        outgoing.trailers.extend_from(&added);
+        Ok(result)
+    }
+
+    /// Shows every message of the call to `hook` from now on, decoded, in both directions; it may change or refuse it.
+    /// For interceptors, before they run the call.
+    ///
+    /// Hooks see a message in the order of their interceptors: on its way in to the handler, or out to a client's wire,
+    /// the outermost first; on its way back the outermost last. The halves of a call may be at messages in two threads
+    /// at once. What hooks keep is dropped when the call has ended.
+    ///
+    /// A message to be sent that is refused is not sent: whoever sends it gets the status, and the call goes on. A
+    /// received one that is refused ends the call with the status. A panic is such a status, `unknown`.
+    ///
+    /// ```
+    /// # use antiphon_service::{Bytes, Context, Direction, Status};
+    /// # fn limit(context: &Context) {
+    /// context.on_message(|message| match (message.direction(), message.get_mut::<Bytes>()) {
+    ///     (Direction::Received, Some(bytes)) if bytes.is_empty() => {
+    ///         Err(Status::invalid_argument("it is empty"))
+    ///     }
+    ///     _ => Ok(()),
+    /// });
+    /// # }
+    /// ```
+    pub fn on_message(&self, hook: impl Fn(&mut Message<'_>) -> Result<(), Status> + Send + Sync + 'static) {
+        self.call.attach().add_hook(Arc::new(hook));
+    }
+
+    /// Sets the one message of the response in place of the handler's: for an interceptor that then returns `Ok(())`,
+    /// without having run the call, or after it has failed. Its type is the method's own; another one makes the call
+    /// fail `internal`.
+    ///
+    /// # Errors
+    /// `internal` when the response is a stream. One without a message needs no answer: return `Ok(())`.
+    pub fn answer(&self, message: impl Any + Send) -> Result<(), Status> {
+        if self.call.method.shape.returns_stream() {
+            return Err(fault(Misuse::WrongState));
+        }
+        self.call.attach().set_answer(Box::new(message));
+        Ok(())
+    }
+
+    /// Whether this is a client's side of the call.
+    pub fn is_client(&self) -> bool {
+        self.call.client
+    }
+
+    /// The shape of the method, and whether it has side effects.
+    pub fn method(&self) -> Method {
+        self.call.method
     }
 
     /// When the call's time is up, on the connection's own clock.

@@ -9,8 +9,11 @@ use antiphon::{CallId, Event, Machine, Status};
 
 use crate::call::{Call, Inbox};
 use crate::handler::{Kept, Run, blocking, guarded};
+use crate::interceptor::Around;
+use crate::interceptor::server::{Chain, Code};
 use crate::link::FinalAnswer;
 use crate::reply::{Answer, Reply};
+use crate::router::Entry;
 use crate::wait::block_on;
 use crate::{Access, Endpoint, Link, Pulled, Router};
 
@@ -145,6 +148,7 @@ impl Dispatcher {
             return None;
         };
         call.coding = endpoint.encoding(id);
+        call.method = self.router.entry(entry).method;
         call.takes_one = self.router.entry(entry).gathers();
         Some(Incoming { call: shared, entry, inbox: Inbox::default() })
     }
@@ -189,12 +193,18 @@ impl Dispatcher {
     /// Outside the lock: calls the handler, and polls an inline one once.
     pub fn begin(&mut self, incoming: Incoming) -> Begun {
         let Incoming { call, entry, inbox } = incoming;
-        let handler = &self.router.entry(entry).handler;
+        let Entry { handler, around, .. } = self.router.entry(entry);
         let mut scratch = self.scratch.pop().unwrap_or_default();
         let make = match &handler.run {
             Run::Blocking(run) => {
                 let run = Arc::clone(run);
-                return Begun::Blocking(BlockingJob(Some(Job { call, inbox, run, scratch })));
+                return Begun::Blocking(BlockingJob(Some(Job {
+                    call,
+                    inbox,
+                    run,
+                    scratch,
+                    around: around.clone(),
+                })));
             }
             Run::Async(make) => make,
         };
@@ -202,12 +212,17 @@ impl Dispatcher {
             self.kept.resize_with(entry + 1, Vec::new);
         }
         let mut kept = self.kept[entry].pop().unwrap_or_else(|| make());
+        if let Some(around) = around {
+            let chain = Chain::new(around, Arc::clone(&call), inbox, Code::Async(kept), scratch);
+            return self.begin_chain(entry, call, chain);
+        }
         if !handler.inline {
             return Begun::Task(HandlerTask {
                 call: Some(call),
                 inbox: Some(inbox),
                 kept: Some(kept),
                 scratch,
+                chain: None,
             });
         }
         // A handler that stays pending is polled again by its task at once, so nothing waits for this waker.
@@ -221,17 +236,41 @@ impl Dispatcher {
         });
         match polled {
             Ok(Some(reply)) => {
-                let spare = &mut self.kept[entry];
-                if spare.len() < SPARE {
-                    spare.push(kept);
-                }
+                self.keep(entry, kept);
                 Begun::Done(Answer::new(call, Ok(reply), scratch))
             }
-            Ok(None) => Begun::Task(HandlerTask { call: Some(call), inbox: None, kept: Some(kept), scratch }),
+            Ok(None) => Begun::Task(HandlerTask {
+                call: Some(call),
+                inbox: None,
+                kept: Some(kept),
+                scratch,
+                chain: None,
+            }),
             Err(status) => {
                 discard(kept);
                 Begun::Done(Answer::new(call, Err(status), scratch))
             }
+        }
+    }
+
+    /// As [`begin`](Dispatcher::begin), for a handler with interceptors around it.
+    fn begin_chain(&mut self, entry: usize, call: Arc<Call>, mut chain: Chain) -> Begun {
+        if self.router.entry(entry).handler.inline {
+            let mut context = task::Context::from_waker(Waker::noop());
+            if let Poll::Ready(served) = Pin::new(&mut chain).poll(&mut context) {
+                if let Some(kept) = served.kept {
+                    self.keep(entry, kept);
+                }
+                return Begun::Done(served.answer);
+            }
+        }
+        Begun::Task(HandlerTask::around(call, chain))
+    }
+
+    fn keep(&mut self, entry: usize, kept: Box<dyn Kept>) {
+        let spare = &mut self.kept[entry];
+        if spare.len() < SPARE {
+            spare.push(kept);
         }
     }
 
@@ -286,9 +325,15 @@ pub struct HandlerTask {
     inbox: Option<Inbox>,
     kept: Option<Box<dyn Kept>>,
     scratch: Vec<u8>,
+    /// All of it, if there are interceptors around it.
+    chain: Option<Chain>,
 }
 
 impl HandlerTask {
+    fn around(call: Arc<Call>, chain: Chain) -> Self {
+        Self { call: Some(call), inbox: None, kept: None, scratch: Vec::new(), chain: Some(chain) }
+    }
+
     /// Runs the handler in this thread: for a server without an async runtime. The handler must be one that needs
     /// none.
     pub fn run_blocking(self) {
@@ -326,6 +371,14 @@ impl Future for HandlerTask {
     fn poll(self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<()> {
         let task = self.get_mut();
         let Some(call) = &task.call else { return Poll::Ready(()) };
+        if let Some(chain) = &mut task.chain {
+            // The end of the call is its own affair: it drops the handler alone.
+            let served = task::ready!(Pin::new(chain).poll(context));
+            call.link.finish(&FinalAnswer(&served.answer));
+            task.chain = None;
+            task.call = None;
+            return Poll::Ready(());
+        }
         if call.link.poll_ended(call.id, context).is_ready() {
             task.abandon();
             return Poll::Ready(());
@@ -345,6 +398,7 @@ impl HandlerTask {
         self.kept.take().into_iter().for_each(discard);
         self.inbox = None;
         if let Some(call) = self.call.take() {
+            call.clear_extra();
             call.link.drop_call(call.id);
         }
     }
@@ -354,6 +408,7 @@ impl HandlerTask {
 impl Drop for HandlerTask {
     fn drop(&mut self) {
         self.kept.take().into_iter().for_each(discard);
+        self.chain = None;
         if let Some(call) = self.call.take() {
             let status = Status::unavailable("the server dropped the handler");
             let answer = Answer::new(Arc::clone(&call), Err(status), Vec::new());
@@ -370,14 +425,23 @@ struct Job {
     inbox: Inbox,
     run: Arc<dyn blocking::Erased>,
     scratch: Vec<u8>,
+    around: Option<Around>,
 }
 
 impl BlockingJob {
     /// Runs the handler in this thread and sends the answer.
     pub fn run(mut self) {
-        let Some(Job { call, inbox, run, mut scratch }) = self.0.take() else { return };
-        let result = guarded(|| run.run(&call, inbox, &mut scratch));
-        let answer = Answer::new(Arc::clone(&call), result, scratch);
+        let Some(Job { call, inbox, run, mut scratch, around }) = self.0.take() else { return };
+        let answer = match around {
+            None => {
+                let result = guarded(|| run.run(&call, inbox, &mut scratch));
+                Answer::new(Arc::clone(&call), result, scratch)
+            }
+            Some(around) => {
+                let chain = Chain::new(&around, Arc::clone(&call), inbox, Code::Blocking(run), scratch);
+                block_on(&call.link, call.deadline, chain).answer
+            }
+        };
         call.link.finish(&FinalAnswer(&answer));
     }
 

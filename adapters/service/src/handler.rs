@@ -1,5 +1,6 @@
 //! Handlers: a function for each shape of call, made alike once, when it is registered.
 
+use core::any::Any;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{self, Poll};
@@ -91,16 +92,25 @@ impl MethodCodecs<Bytes, Bytes> {
 }
 
 impl<I, O> MethodCodecs<I, O> {
-    pub(crate) fn receiver<W>(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Receiver<I, W>, Status> {
+    pub(crate) fn receiver<W>(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Receiver<I, W>, Status>
+    where
+        I: 'static,
+    {
         Ok(Receiver::new(Arc::clone(call), self.request.get(&call.codec)?, inbox))
     }
 
-    pub(crate) fn sender<W>(&self, call: &Arc<Call>) -> Result<Sender<O, W>, Status> {
+    pub(crate) fn sender<W>(&self, call: &Arc<Call>) -> Result<Sender<O, W>, Status>
+    where
+        O: 'static,
+    {
         Ok(Sender::new(Arc::clone(call), self.response.get(&call.codec)?))
     }
 
     /// The one message of a request, which is complete.
-    pub(crate) fn message(&self, call: &Arc<Call>, inbox: Inbox) -> Result<I, Status> {
+    pub(crate) fn message(&self, call: &Arc<Call>, inbox: Inbox) -> Result<I, Status>
+    where
+        I: 'static,
+    {
         let mut receiver: Receiver<I> = self.receiver(call, inbox)?;
         match receiver.poll_one(&mut None, &mut task::Context::from_waker(task::Waker::noop())) {
             Poll::Ready(result) => result,
@@ -108,9 +118,29 @@ impl<I, O> MethodCodecs<I, O> {
         }
     }
 
-    pub(crate) fn reply(&self, call: &Call, message: &O, scratch: &mut Vec<u8>) -> Result<Reply, Status> {
+    pub(crate) fn reply(&self, call: &Call, message: &mut O, scratch: &mut Vec<u8>) -> Result<Reply, Status>
+    where
+        O: 'static,
+    {
         let codec = self.response.get(&call.codec)?;
+        call.see_sent(message, &*codec)?;
         pack(call, &*codec, message, scratch).map(Reply::Message)
+    }
+
+    /// An interceptor's own answer.
+    pub(crate) fn reply_any(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status>
+    where
+        O: 'static,
+    {
+        match message.downcast::<O>() {
+            Ok(mut message) => self.reply(call, &mut message, scratch),
+            Err(_) => Err(Status::internal("an interceptor answered with a message of another type")),
+        }
     }
 }
 
@@ -126,6 +156,14 @@ trait Method: Send + Sync + 'static {
         output: <Self::Future as Future>::Output,
         scratch: &mut Vec<u8>,
     ) -> Result<Reply, Status>;
+
+    /// An interceptor's answer in place of the handler's.
+    fn answer(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status>;
 }
 
 /// A handler's future in a box that is kept and filled again: no allocation for a handler done at its first poll.
@@ -139,6 +177,15 @@ pub(crate) trait Kept: Send {
         scratch: &mut Vec<u8>,
         context: &mut task::Context<'_>,
     ) -> Poll<Result<Reply, Status>>;
+    /// Empties the box: drops a handler that is suspended.
+    fn clear(&mut self);
+    /// An interceptor's answer in place of the handler's.
+    fn answer(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status>;
 }
 
 struct KeptFuture<A: Method> {
@@ -165,6 +212,19 @@ impl<A: Method> Kept for KeptFuture<A> {
         let output = task::ready!(future.poll(context));
         self.future.set(None);
         Poll::Ready(self.method.finish(call, output, scratch))
+    }
+
+    fn clear(&mut self) {
+        self.future.set(None);
+    }
+
+    fn answer(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status> {
+        self.method.answer(call, message, scratch)
     }
 }
 
@@ -213,6 +273,15 @@ macro_rules! shapes {
                     let $finish = self;
                     $reply
                 }
+
+                fn answer(
+                    &self,
+                    call: &Call,
+                    message: Box<dyn Any + Send>,
+                    scratch: &mut Vec<u8>,
+                ) -> Result<Reply, Status> {
+                    self.0.reply_any(call, message, scratch)
+                }
             }
 
             Handler::from_future(Shape::$shape, $type(codecs, handler))
@@ -225,7 +294,7 @@ shapes! {
     unary_with, Unary, Unary,
     |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.message(call, inbox)?),
     (Context, I) -> O,
-    |this, call, output, scratch| this.0.reply(call, &output?, scratch);
+    |this, call, output, scratch| this.0.reply(call, &mut output?, scratch);
 
     /// A handler of one message in and many out, with its codecs. It is called when the request is complete.
     server_stream_with, ServerStream, ServerStream,
@@ -238,7 +307,7 @@ shapes! {
     client_stream_with, ClientStream, ClientStream,
     |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.receiver(call, inbox)?),
     (Context, Receiver<I>) -> O,
-    |this, call, output, scratch| this.0.reply(call, &output?, scratch);
+    |this, call, output, scratch| this.0.reply(call, &mut output?, scratch);
 
     /// A handler of many messages in and many out, with its codecs.
     bidi_with, Bidi, Bidi,

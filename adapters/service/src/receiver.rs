@@ -28,7 +28,7 @@ pub struct Receiver<T, W = Async> {
     _wait: PhantomData<fn() -> W>,
 }
 
-impl<T, W> Receiver<T, W> {
+impl<T: 'static, W> Receiver<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
         Self { call, codec, inbox, scratch: Vec::new(), exhausted: false, _wait: PhantomData }
     }
@@ -60,7 +60,12 @@ impl<T, W> Receiver<T, W> {
     }
 
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
-        let decoded = message.and_then(|bytes| self.codec.decode(bytes));
+        let decoded = message.and_then(|bytes| {
+            let size = bytes.len();
+            let mut message = self.codec.decode(bytes)?;
+            self.call.see_received(&mut message, size)?;
+            Ok(message)
+        });
         if let Err(status) = &decoded {
             self.inbox.run = None;
             self.inbox.end = Some(Err(status.clone()));
@@ -136,7 +141,7 @@ impl<T, W> Receiver<T, W> {
     }
 }
 
-impl<T> Receiver<T, Async> {
+impl<T: 'static> Receiver<T, Async> {
     /// The next message. `None` is a clean end, and nothing else is. Dropped before it is ready, it has taken nothing.
     ///
     /// # Errors
@@ -155,7 +160,7 @@ impl<T> Receiver<T, Async> {
     }
 }
 
-impl<T> Receiver<T, Blocking> {
+impl<T: 'static> Receiver<T, Blocking> {
     /// The next message. `None` is a clean end, and nothing else is.
     ///
     /// # Errors
@@ -177,7 +182,7 @@ impl<T> Receiver<T, Blocking> {
 }
 
 /// The messages up to the end; a bad end is the last item.
-impl<T> Iterator for Receiver<T, Blocking> {
+impl<T: 'static> Iterator for Receiver<T, Blocking> {
     type Item = Result<T, Status>;
 
     fn next(&mut self) -> Option<Result<T, Status>> {
@@ -192,7 +197,7 @@ impl<T> Iterator for Receiver<T, Blocking> {
 
 /// The messages up to the end; a bad end is the last item.
 #[cfg(feature = "async")]
-impl<T> futures_core::Stream for Receiver<T, Async> {
+impl<T: 'static> futures_core::Stream for Receiver<T, Async> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: core::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {

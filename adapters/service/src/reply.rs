@@ -78,6 +78,7 @@ pub struct Answer {
 impl Answer {
     /// Takes what the handler has set; from now on nothing more can be.
     pub(crate) fn new(call: Arc<Call>, result: Result<Reply, Status>, scratch: Vec<u8>) -> Self {
+        call.clear_extra();
         let (headers, trailers) = {
             let mut outgoing = call.outgoing();
             outgoing.finished = true;

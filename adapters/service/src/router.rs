@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use antiphon::rpc::{Method, Shape};
 
-use crate::{Handler, Schema, Service};
+use crate::interceptor::{Around, Erased};
+use crate::{Handler, Interceptor, Schema, Service};
 
 /// The path with the slash in front that it may lack.
 pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
@@ -33,6 +34,7 @@ struct Table {
     paths: HashMap<Box<str>, usize>,
     entries: Vec<Entry>,
     schemas: Vec<&'static Schema>,
+    interceptors: Vec<Arc<dyn Erased>>,
 }
 
 /// A registered method.
@@ -40,6 +42,10 @@ struct Table {
 pub(crate) struct Entry {
     pub(crate) method: Method,
     pub(crate) handler: Handler,
+    /// The interceptors of a router that was merged into this one: inside of this one's.
+    inner: Vec<Arc<dyn Erased>>,
+    /// All interceptors around it. `None` where there is none.
+    pub(crate) around: Option<Around>,
 }
 
 impl Router {
@@ -54,10 +60,14 @@ impl Router {
     /// The method's shape is what the protocols check a call against. It may be any with a handler that streams both
     /// ways; other handlers fit their own shape.
     #[must_use]
-    pub fn route(mut self, path: &str, method: Method, handler: Handler) -> Self {
+    pub fn route(self, path: &str, method: Method, handler: Handler) -> Self {
+        self.insert(path, Entry { method, handler, inner: Vec::new(), around: None })
+    }
+
+    fn insert(mut self, path: &str, mut entry: Entry) -> Self {
         let path = &*slashed(path);
         let table = Arc::make_mut(&mut self.table);
-        let entry = Entry { method, handler };
+        entry.put_inside(&table.interceptors);
         match table.paths.get(path) {
             Some(at) => table.entries[*at] = entry,
             None => {
@@ -75,12 +85,14 @@ impl Router {
         self.route(path, method, handler)
     }
 
-    /// All methods of another router as well; its handlers count where both serve a path.
+    /// All methods of another router as well; its handlers count where both serve a path. Its interceptors stay around
+    /// its methods, inside of this one's.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (path, at) in &other.table.paths {
-            let Entry { method, handler } = other.table.entries[*at].clone();
-            self = self.route(path, method, handler);
+            let mut entry = other.table.entries[*at].clone();
+            entry.inner.splice(..0, other.table.interceptors.iter().cloned());
+            self = self.insert(path, entry);
         }
         other.table.schemas.iter().fold(self, |router, schema| router.with_schema(schema))
     }
@@ -89,6 +101,19 @@ impl Router {
     #[must_use]
     pub fn add_service(self, service: impl Service) -> Self {
         service.register(self)
+    }
+
+    /// Puts an interceptor around every method of this router, those that are added later included. The first one
+    /// added is the outermost.
+    ///
+    /// It runs when the handler would: for a method that takes one message, when the request is complete. A call of a
+    /// path that nobody serves is answered without it.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        let table = Arc::make_mut(&mut self.table);
+        table.interceptors.push(Arc::new(interceptor));
+        table.entries.iter_mut().for_each(|entry| entry.put_inside(&table.interceptors));
+        self
     }
 
     /// Adds a schema to those that [`schemas`](Router::schemas) lists. It is there once, however often it is added.
@@ -137,6 +162,11 @@ impl Router {
 }
 
 impl Entry {
+    fn put_inside(&mut self, outer: &[Arc<dyn Erased>]) {
+        let around: Around = outer.iter().chain(&self.inner).cloned().collect();
+        self.around = Some(around).filter(|around| !around.is_empty());
+    }
+
     /// The handler is called with the one message of the request, once that is complete.
     pub(crate) fn gathers(&self) -> bool {
         !matches!(self.handler.shape, Shape::ClientStream | Shape::Bidi)

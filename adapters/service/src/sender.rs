@@ -30,6 +30,18 @@ pub struct Sender<T, W = Async> {
     _wait: PhantomData<fn() -> W>,
 }
 
+/// A message on its way out, which is shown to the interceptors once.
+pub(crate) struct Staged<T> {
+    pub(crate) message: T,
+    pub(crate) seen: bool,
+}
+
+impl<T> Staged<T> {
+    pub(crate) fn new(message: T) -> Self {
+        Self { message, seen: false }
+    }
+}
+
 /// Why [`Sender::try_send`] did not send.
 pub enum TrySendError<T> {
     /// There is no room now. Here is the message back.
@@ -58,7 +70,7 @@ impl<T> core::fmt::Display for TrySendError<T> {
 
 impl<T> std::error::Error for TrySendError<T> {}
 
-impl<T, W> Sender<T, W> {
+impl<T: 'static, W> Sender<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>) -> Self {
         Self { call, codec, scratch: Vec::new(), room: true, closed: false, _wait: PhantomData }
     }
@@ -80,7 +92,7 @@ impl<T, W> Sender<T, W> {
     /// Waits for room, then encodes and queues in the same poll.
     pub(crate) fn poll_send(
         &mut self,
-        message: &T,
+        message: &mut Staged<T>,
         last: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Status>> {
@@ -95,9 +107,14 @@ impl<T, W> Sender<T, W> {
         }
     }
 
-    fn queue(&mut self, message: &T, last: bool) -> Result<(), Refused> {
+    fn queue(&mut self, staged: &mut Staged<T>, last: bool) -> Result<(), Refused> {
+        if !staged.seen {
+            self.call.see_sent(&mut staged.message, &*self.codec).map_err(Refused::Failed)?;
+            staged.seen = true;
+        }
         self.call.send_headers();
-        let packed = pack(&self.call, &*self.codec, message, &mut self.scratch).map_err(Refused::Failed)?;
+        let packed =
+            pack(&self.call, &*self.codec, &staged.message, &mut self.scratch).map_err(Refused::Failed)?;
         match self.call.link.send(self.call.id, packed.payload(&self.scratch), last) {
             Ok(room) => {
                 self.room = room;
@@ -127,9 +144,10 @@ impl<T, W> Sender<T, W> {
                 Err(error) => return Err(TrySendError::Failed(self.refusal(error))),
             }
         }
-        match self.queue(&message, false) {
+        let mut staged = Staged::new(message);
+        match self.queue(&mut staged, false) {
             Ok(()) => Ok(()),
-            Err(Refused::Full) => Err(TrySendError::Full(message)),
+            Err(Refused::Full) => Err(TrySendError::Full(staged.message)),
             Err(Refused::Failed(status)) => Err(TrySendError::Failed(status)),
         }
     }
@@ -186,7 +204,7 @@ fn answered() -> Status {
     Status::canceled("the peer has answered before the request was complete").with_ended(EndedBy::Answer)
 }
 
-impl<T> Sender<T, Async> {
+impl<T: 'static> Sender<T, Async> {
     /// Sends a message: waits for room, then encodes and queues it in one step. Dropped before that, it has sent
     /// nothing.
     ///
@@ -194,7 +212,8 @@ impl<T> Sender<T, Async> {
     /// How the call ended. After an early answer of a server: its own status if that is an error, otherwise one
     /// [ended by](Status::ended) [`EndedBy::Answer`], and the answer waits to be received.
     pub async fn send(&mut self, message: T) -> Result<(), Status> {
-        poll_fn(|context| self.poll_send(&message, false, context)).await
+        let mut message = Staged::new(message);
+        poll_fn(|context| self.poll_send(&mut message, false, context)).await
     }
 
     /// Waits until there is room for a message.
@@ -206,15 +225,15 @@ impl<T> Sender<T, Async> {
     }
 }
 
-impl<T> Sender<T, Blocking> {
+impl<T: 'static> Sender<T, Blocking> {
     /// Sends a message: blocks until there is room, then encodes and queues it.
     ///
     /// # Errors
     /// How the call ended. After an early answer of a server: its own status if that is an error, otherwise one
     /// [ended by](Status::ended) [`EndedBy::Answer`], and the answer waits to be received.
     pub fn send(&mut self, message: T) -> Result<(), Status> {
-        let call = Arc::clone(&self.call);
-        crate::wait::wait(&call.link, call.deadline, |context| self.poll_send(&message, false, context))
+        let (call, mut message) = (Arc::clone(&self.call), Staged::new(message));
+        crate::wait::wait(&call.link, call.deadline, |context| self.poll_send(&mut message, false, context))
     }
 
     /// Blocks until there is room for a message.

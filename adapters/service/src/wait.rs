@@ -51,11 +51,17 @@ pub(crate) fn wait<T>(
 ) -> T {
     let waker = thread_waker();
     let mut context = Context::from_waker(&waker);
+    let mut deadline = deadline;
     loop {
         if let Poll::Ready(value) = poll(&mut context) {
             return value;
         }
+        let passed = deadline.is_some_and(|deadline| deadline <= link.now());
         link.park(deadline);
+        if passed {
+            // It has fired. What is still waited for is something else: an interceptor after the call.
+            deadline = None;
+        }
     }
 }
 

@@ -4,5 +4,6 @@ mod driver;
 mod ends;
 mod env;
 mod flow;
+mod intercept;
 mod shapes;
 mod transports;

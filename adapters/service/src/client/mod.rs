@@ -14,6 +14,7 @@ use crate::handler::MethodCodecs;
 use crate::link::Starting;
 use crate::reply::{misuse_status, pack};
 use crate::router::slashed;
+use crate::sender::Staged;
 use crate::slots::Ticket;
 use crate::wait::block_on;
 use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
@@ -152,13 +153,13 @@ impl<W> Client<W> {
 
     /// Starts a call, waiting for a slot. The halves are there before the response headers are. A message is sent in
     /// the same step if it need not be compressed; the sender is closed then.
-    async fn open<I, O, V>(
+    async fn open<I: 'static, O: 'static, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
         options: &CallOptions,
-        message: Option<&I>,
+        message: Option<&mut Staged<I>>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
         let path = &*slashed(path);
@@ -174,13 +175,14 @@ impl<W> Client<W> {
             .use_get(options.use_get.unwrap_or(false));
         let mut call = Call::new(Arc::clone(link), CallId { index: 0, generation: 0 }, false);
         call.procedure.push_str(path);
+        call.method = method;
         call.codec.push_str(codec);
         call.protocol = Some(protocol);
         call.deadline = options.deadline;
         call.takes_one = !method.shape.returns_stream();
         let mut scratch = Vec::new();
         let packed = match message {
-            Some(message) if coding.is_none() => Some(pack(&call, &*encode, message, &mut scratch)?),
+            Some(message) if coding.is_none() => Some(pack(&call, &*encode, &message.message, &mut scratch)?),
             _ => None,
         };
         let message = packed.as_ref().map(|packed| packed.payload(&scratch));
@@ -200,7 +202,7 @@ impl<W> Client<W> {
         Ok((sender, receiver))
     }
 
-    async fn open_stream<I, O, V>(
+    async fn open_stream<I: 'static, O: 'static, V>(
         &self,
         path: &str,
         method: Method,
@@ -212,16 +214,16 @@ impl<W> Client<W> {
         Ok(halves)
     }
 
-    async fn start_with_message<I, O, V>(
+    async fn start_with_message<I: 'static, O: 'static, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
-        message: &I,
+        message: &mut Staged<I>,
         options: &CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
         let (mut sender, receiver) =
-            self.open::<I, O, V>(path, method, codecs, options, Some(message)).await?;
+            self.open::<I, O, V>(path, method, codecs, options, Some(&mut *message)).await?;
         if !sender.is_closed() {
             match poll_fn(|context| sender.poll_send(message, true, context)).await {
                 // The call has an outcome already, or will have: it is the better answer.
@@ -232,30 +234,32 @@ impl<W> Client<W> {
         Ok(receiver)
     }
 
-    async fn call_stream<I, O, V>(
+    async fn call_stream<I: 'static, O: 'static, V>(
         &self,
         path: &str,
         codecs: &MethodCodecs<I, O>,
-        message: &I,
+        message: I,
         options: CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
         let method = Method::new(Shape::ServerStream);
-        self.start_with_message(path, method, codecs, message, &self.settle(options)).await
+        let mut message = Staged::new(message);
+        self.start_with_message(path, method, codecs, &mut message, &self.settle(options)).await
     }
 
-    async fn call_one<I, O>(
+    async fn call_one<I: 'static, O: 'static>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
-        message: &I,
+        message: I,
         options: CallOptions,
     ) -> Result<Response<O>, Status> {
         let options = self.settle(options);
+        let mut message = Staged::new(message);
         let mut refusals = 0;
         loop {
             let mut receiver: Receiver<O, W> =
-                self.start_with_message(path, method, codecs, message, &options).await?;
+                self.start_with_message(path, method, codecs, &mut message, &options).await?;
             match streams::receive_one(&mut receiver).await {
                 // Refused before it began: the limit of concurrent calls was not known yet, for example.
                 Err(status) if status.unprocessed() && refusals < REFUSALS => refusals += 1,
@@ -315,7 +319,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// How the call ended.
-            pub $($async)? fn unary_with<I, O>(
+            pub $($async)? fn unary_with<I: 'static, O: 'static>(
                 &self,
                 path: &str,
                 method: Method,
@@ -324,7 +328,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Response<O>, Status> {
                 let $client = self;
-                let $future = self.call_one(path, method, codecs, &message, options);
+                let $future = self.call_one(path, method, codecs, message, options);
                 $run
             }
 
@@ -332,7 +336,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// How the call ended, before there was anything to receive.
-            pub $($async)? fn server_stream_with<I, O>(
+            pub $($async)? fn server_stream_with<I: 'static, O: 'static>(
                 &self,
                 path: &str,
                 codecs: &MethodCodecs<I, O>,
@@ -340,7 +344,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<O, $wait>, Status> {
                 let $client = self;
-                let $future = self.call_stream(path, codecs, &message, options);
+                let $future = self.call_stream(path, codecs, message, options);
                 $run
             }
 
@@ -348,7 +352,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// When the call could not be started.
-            pub $($async)? fn client_stream_with<I, O>(
+            pub $($async)? fn client_stream_with<I: 'static, O: 'static>(
                 &self,
                 path: &str,
                 codecs: &MethodCodecs<I, O>,
@@ -364,7 +368,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// When the call could not be started.
-            pub $($async)? fn bidi_with<I, O>(
+            pub $($async)? fn bidi_with<I: 'static, O: 'static>(
                 &self,
                 path: &str,
                 codecs: &MethodCodecs<I, O>,
@@ -381,7 +385,7 @@ macro_rules! calls {
             ///
             /// # Errors
             /// When the call could not be started.
-            pub $($async)? fn open_with<I, O>(
+            pub $($async)? fn open_with<I: 'static, O: 'static>(
                 &self,
                 path: &str,
                 method: Method,
@@ -406,7 +410,7 @@ macro_rules! calls {
                 let mut method = Method::new(Shape::Unary);
                 method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
                 let $client = self;
-                let $future = self.call_one(path, method, &self.connection.raw, &message, options);
+                let $future = self.call_one(path, method, &self.connection.raw, message, options);
                 $run
             }
 
@@ -421,7 +425,7 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
                 let $client = self;
-                let $future = self.call_stream(path, &self.connection.raw, &message, options);
+                let $future = self.call_stream(path, &self.connection.raw, message, options);
                 $run
             }
 

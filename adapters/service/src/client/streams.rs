@@ -25,7 +25,7 @@ pub struct BidiStream<I, O, W = Async> {
     receiver: Receiver<O, W>,
 }
 
-pub(super) async fn receive_one<O, W>(receiver: &mut Receiver<O, W>) -> Result<Response<O>, Status> {
+pub(super) async fn receive_one<O: 'static, W>(receiver: &mut Receiver<O, W>) -> Result<Response<O>, Status> {
     let mut first = None;
     let received = poll_fn(|context| receiver.poll_one(&mut first, context)).await;
     let (mut headers, trailers) = receiver.take_metadata();
@@ -40,7 +40,7 @@ pub(super) async fn receive_one<O, W>(receiver: &mut Receiver<O, W>) -> Result<R
     }
 }
 
-impl<I, O, W> ClientStream<I, O, W> {
+impl<I: 'static, O: 'static, W> ClientStream<I, O, W> {
     pub(super) fn new(sender: Sender<I, W>, receiver: Receiver<O, W>) -> Self {
         Self { sender, receiver }
     }
@@ -67,7 +67,7 @@ impl<I, O, W> ClientStream<I, O, W> {
     }
 }
 
-impl<I, O, W> BidiStream<I, O, W> {
+impl<I: 'static, O: 'static, W> BidiStream<I, O, W> {
     pub(super) fn new(sender: Sender<I, W>, receiver: Receiver<O, W>) -> Self {
         Self { sender, receiver }
     }
@@ -99,7 +99,7 @@ impl<I, O, W> BidiStream<I, O, W> {
     pub fn cancel(self) {}
 }
 
-impl<I, O> ClientStream<I, O, Async> {
+impl<I: 'static, O: 'static> ClientStream<I, O, Async> {
     /// Sends a message; see [`Sender::send`].
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl<I, O> ClientStream<I, O, Async> {
     }
 }
 
-impl<I, O> ClientStream<I, O, Blocking> {
+impl<I: 'static, O: 'static> ClientStream<I, O, Blocking> {
     /// Sends a message; see [`Sender::send`].
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl<I, O> ClientStream<I, O, Blocking> {
     }
 }
 
-impl<I, O> BidiStream<I, O, Async> {
+impl<I: 'static, O: 'static> BidiStream<I, O, Async> {
     /// Sends a message; see [`Sender::send`].
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl<I, O> BidiStream<I, O, Async> {
     }
 }
 
-impl<I, O> BidiStream<I, O, Blocking> {
+impl<I: 'static, O: 'static> BidiStream<I, O, Blocking> {
     /// Sends a message; see [`Sender::send`].
     ///
     /// # Errors

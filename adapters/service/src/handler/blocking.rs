@@ -3,6 +3,7 @@
 //! Either kind of handler runs on either kind of server. A blocking one meets a cancel or a deadline at its next
 //! `send` or `recv`.
 
+use core::any::Any;
 use std::sync::Arc;
 
 use antiphon::Status;
@@ -18,22 +19,51 @@ use crate::{Blocking, Context, Receiver, Sender};
 pub(crate) trait Erased: Send + Sync {
     /// Runs a call to its end; `scratch` takes the bytes of its one message.
     fn run(&self, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>) -> Result<Reply, Status>;
+    /// An interceptor's answer in place of the handler's.
+    fn answer(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status>;
 }
 
-impl<F> Erased for F
+/// One registered method, with its types.
+struct Method<I, O, F> {
+    codecs: MethodCodecs<I, O>,
+    run: F,
+}
+
+impl<I, O, F> Erased for Method<I, O, F>
 where
-    F: Fn(&Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync,
+    I: 'static,
+    O: 'static,
+    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync,
 {
     fn run(&self, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>) -> Result<Reply, Status> {
-        self(call, inbox, scratch)
+        (self.run)(&self.codecs, call, inbox, scratch)
+    }
+
+    fn answer(
+        &self,
+        call: &Call,
+        message: Box<dyn Any + Send>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Reply, Status> {
+        self.codecs.reply_any(call, message, scratch)
     }
 }
 
-fn erase<F>(shape: Shape, run: F) -> Handler
+fn erase<I, O, F>(shape: Shape, codecs: MethodCodecs<I, O>, run: F) -> Handler
 where
-    F: Fn(&Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync + 'static,
+    I: 'static,
+    O: 'static,
+    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status>
+        + Send
+        + Sync
+        + 'static,
 {
-    Handler { run: Run::Blocking(Arc::new(run)), shape, inline: false }
+    Handler { run: Run::Blocking(Arc::new(Method { codecs, run })), shape, inline: false }
 }
 
 /// A blocking handler of one message in and one out, with its codecs.
@@ -43,10 +73,14 @@ where
     O: 'static,
     F: Fn(Context, I) -> Result<O, Status> + Send + Sync + 'static,
 {
-    erase(Shape::Unary, move |call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
-        let message = codecs.message(call, inbox)?;
-        codecs.reply(call, &handler(Context::new(Arc::clone(call)), message)?, scratch)
-    })
+    erase(
+        Shape::Unary,
+        codecs,
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
+            let message = codecs.message(call, inbox)?;
+            codecs.reply(call, &mut handler(Context::new(Arc::clone(call)), message)?, scratch)
+        },
+    )
 }
 
 /// A blocking handler of one message in and many out, with its codecs.
@@ -56,10 +90,14 @@ where
     O: 'static,
     F: Fn(Context, I, Sender<O, Blocking>) -> Result<(), Status> + Send + Sync + 'static,
 {
-    erase(Shape::ServerStream, move |call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
-        let message = codecs.message(call, inbox)?;
-        handler(Context::new(Arc::clone(call)), message, codecs.sender(call)?).map(|()| Reply::Sent)
-    })
+    erase(
+        Shape::ServerStream,
+        codecs,
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
+            let message = codecs.message(call, inbox)?;
+            handler(Context::new(Arc::clone(call)), message, codecs.sender(call)?).map(|()| Reply::Sent)
+        },
+    )
 }
 
 /// A blocking handler of many messages in and one out, with its codecs.
@@ -69,10 +107,14 @@ where
     O: 'static,
     F: Fn(Context, Receiver<I, Blocking>) -> Result<O, Status> + Send + Sync + 'static,
 {
-    erase(Shape::ClientStream, move |call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
-        let receiver = codecs.receiver(call, inbox)?;
-        codecs.reply(call, &handler(Context::new(Arc::clone(call)), receiver)?, scratch)
-    })
+    erase(
+        Shape::ClientStream,
+        codecs,
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
+            let receiver = codecs.receiver(call, inbox)?;
+            codecs.reply(call, &mut handler(Context::new(Arc::clone(call)), receiver)?, scratch)
+        },
+    )
 }
 
 /// A blocking handler of many messages in and many out, with its codecs.
@@ -82,10 +124,14 @@ where
     O: 'static,
     F: Fn(Context, Receiver<I, Blocking>, Sender<O, Blocking>) -> Result<(), Status> + Send + Sync + 'static,
 {
-    erase(Shape::Bidi, move |call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
-        let receiver = codecs.receiver(call, inbox)?;
-        handler(Context::new(Arc::clone(call)), receiver, codecs.sender(call)?).map(|()| Reply::Sent)
-    })
+    erase(
+        Shape::Bidi,
+        codecs,
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
+            let receiver = codecs.receiver(call, inbox)?;
+            handler(Context::new(Arc::clone(call)), receiver, codecs.sender(call)?).map(|()| Reply::Sent)
+        },
+    )
 }
 
 /// A blocking handler of one message in and one out, raw.

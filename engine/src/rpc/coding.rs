@@ -53,10 +53,31 @@ impl Codings {
         Self { list, names: names.into() }
     }
 
+    /// These and one more, wanted less than those before it. It takes the place of one of the same name.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "gzip", feature = "zstd"))] {
+    /// use antiphon::rpc::{Codings, Gzip, Zstd};
+    ///
+    /// let codings = Codings::default().with(Zstd::with_level(9)).with(Gzip::default());
+    /// assert_eq!(codings.names(), "zstd,gzip");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with(self, coding: impl Coding + 'static) -> Self {
+        let mut list = self.list.to_vec();
+        let coding: Arc<dyn Coding> = Arc::new(coding);
+        match list.iter_mut().find(|known| known.name() == coding.name()) {
+            Some(known) => *known = coding,
+            None => list.push(coding),
+        }
+        Self::new(list)
+    }
+
     /// Gzip alone.
     #[cfg(feature = "gzip")]
     pub fn gzip() -> Self {
-        Self::new([Arc::new(super::gzip::Gzip::default()) as Arc<dyn Coding>])
+        Self::new([Arc::new(super::Gzip::default()) as Arc<dyn Coding>])
     }
 
     /// The coding of this name.
@@ -184,5 +205,6 @@ pub(crate) mod tests {
         assert_eq!(choose("identity"), None);
         assert_eq!(codings.names(), "a,b");
         assert!(flips(&[]).choose(b"a").is_none());
+        assert_eq!(flips(&["a", "b"]).with(Flip("c")).with(Flip("a")).names(), "a,b,c");
     }
 }

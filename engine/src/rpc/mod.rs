@@ -68,13 +68,12 @@
 
 mod client;
 mod coding;
+mod codings;
 mod config;
 mod connect;
 mod direction;
 mod grpc;
 mod grpc_web;
-#[cfg(feature = "gzip")]
-mod gzip;
 mod inbound;
 mod messages;
 mod protocol;
@@ -84,8 +83,16 @@ mod sink;
 pub use client::{ClientCall, ClientRequest};
 pub use coding::{Coding, Codings, DecompressError};
 pub use config::RpcConfig;
+#[cfg(feature = "br")]
+pub use codings::Brotli;
+#[cfg(feature = "deflate")]
+pub use codings::Deflate;
 #[cfg(feature = "gzip")]
-pub use gzip::Gzip;
+pub use codings::Gzip;
+#[cfg(feature = "snappy")]
+pub use codings::Snappy;
+#[cfg(feature = "zstd")]
+pub use codings::Zstd;
 pub use messages::Messages;
 pub use protocol::{HttpCaps, HttpVersion, Method, Protocol, Shape};
 pub use server::ServerCall;

@@ -1,8 +1,9 @@
 //! Gzip (RFC 1952), by flate2.
 
-use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::Crc;
 
-use super::{Coding, DecompressError};
+use super::flate::{deflate, inflate};
+use crate::rpc::{Coding, DecompressError};
 
 /// How many members one message may have (RFC 1952 §2.2). More are an attempt to make us work.
 const MEMBERS: usize = 16;
@@ -38,20 +39,7 @@ impl Coding for Gzip {
 
     fn compress(&self, message: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
-        let mut deflate = Compress::new(Compression::new(self.level), false);
-        let mut rest = message;
-        loop {
-            out.reserve(64 + rest.len() / 2);
-            let before = deflate.total_in();
-            let status = deflate.compress_vec(rest, out, FlushCompress::Finish);
-            let used = usize::try_from(deflate.total_in() - before).unwrap_or(rest.len());
-            rest = rest.get(used..).unwrap_or_default();
-            match status {
-                Ok(Status::Ok | Status::BufError) => {}
-                // An encoder into growing memory does not fail.
-                Ok(Status::StreamEnd) | Err(_) => break,
-            }
-        }
+        deflate(message, self.level, false, out);
         let mut crc = Crc::new();
         crc.update(message);
         out.extend_from_slice(&crc.sum().to_le_bytes());
@@ -68,7 +56,7 @@ impl Coding for Gzip {
                 return Err(DecompressError::Corrupt);
             }
             let member = out.len();
-            rest = inflate(skip_header(rest)?, start.saturating_add(max), out)?;
+            rest = inflate(skip_header(rest)?, false, start.saturating_add(max), out)?;
             let (trailer, after) = rest.split_at_checked(TRAILER).ok_or(DecompressError::Corrupt)?;
             let mut crc = Crc::new();
             crc.update(out.get(member..).unwrap_or_default());
@@ -80,33 +68,6 @@ impl Coding for Gzip {
             if rest.is_empty() {
                 return Ok(());
             }
-        }
-    }
-}
-
-/// Inflates one member until its end; `out` grows to at most `most + 1` bytes. Returns what follows the member.
-fn inflate<'a>(mut rest: &'a [u8], most: usize, out: &mut Vec<u8>) -> Result<&'a [u8], DecompressError> {
-    let mut inflate = Decompress::new(false);
-    loop {
-        let room = most.saturating_add(1).saturating_sub(out.len());
-        if room == 0 {
-            return Err(DecompressError::TooLarge);
-        }
-        // flate2 fills the spare capacity, which may be more than was asked for: inflate through a bounded block.
-        let mut block = [0; 4096];
-        let length = block.len().min(room);
-        let slot = block.get_mut(..length).unwrap_or_default();
-        let (before_in, before_out) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(rest, slot, FlushDecompress::None);
-        let used = usize::try_from(inflate.total_in() - before_in).unwrap_or(rest.len());
-        let made = usize::try_from(inflate.total_out() - before_out).unwrap_or(0);
-        rest = rest.get(used..).unwrap_or_default();
-        out.extend_from_slice(block.get(..made).unwrap_or_default());
-        match status {
-            Ok(Status::StreamEnd) if out.len() > most => return Err(DecompressError::TooLarge),
-            Ok(Status::StreamEnd) => return Ok(rest),
-            Ok(Status::Ok) if used > 0 || made > 0 => {}
-            _ => return Err(DecompressError::Corrupt),
         }
     }
 }

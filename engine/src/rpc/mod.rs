@@ -82,7 +82,6 @@ mod sink;
 
 pub use client::{ClientCall, ClientRequest};
 pub use coding::{Coding, Codings, DecompressError};
-pub use config::RpcConfig;
 #[cfg(feature = "br")]
 pub use codings::Brotli;
 #[cfg(feature = "deflate")]
@@ -93,6 +92,7 @@ pub use codings::Gzip;
 pub use codings::Snappy;
 #[cfg(feature = "zstd")]
 pub use codings::Zstd;
+pub use config::RpcConfig;
 pub use messages::Messages;
 pub use protocol::{HttpCaps, HttpVersion, Method, Protocol, Shape};
 pub use server::ServerCall;

@@ -45,7 +45,8 @@ impl Coding for Brotli {
         let mut encoder = BrotliEncoderStateStruct::new(StandardAlloc::default());
         let [smallest, largest] = WINDOWS;
         // A window that holds the message and the 16 bytes that no window reaches (RFC 7932 §9.1).
-        let window = message.len().saturating_add(16).checked_next_power_of_two().map_or(largest, usize::ilog2);
+        let window =
+            message.len().saturating_add(16).checked_next_power_of_two().map_or(largest, usize::ilog2);
         encoder.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_QUALITY, self.quality);
         encoder.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, window.clamp(smallest, largest));
         let hint = u32::try_from(message.len()).unwrap_or(u32::MAX);

@@ -26,7 +26,6 @@ pub use snappy::Snappy;
 #[cfg(feature = "zstd")]
 pub use zstd::Zstd;
 
-
 use super::Codings;
 
 impl Codings {

@@ -1,6 +1,8 @@
 //! Zstandard (RFC 8878), by libzstd.
 
-use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, compress_bound};
+use zstd_safe::{
+    CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, compress_bound, get_frame_content_size,
+};
 
 use super::pour::{Step, pour};
 use crate::rpc::{Coding, DecompressError};
@@ -59,25 +61,60 @@ impl Coding for Zstd {
         let mut context = DCtx::try_create().ok_or(DecompressError::Corrupt)?;
         context.set_parameter(DParameter::WindowLogMax(WINDOW)).map_err(corrupt)?;
         let mut input = InBuffer::around(compressed);
-        let (most, mut frames) = (out.len().saturating_add(max), 0);
+        let most = out.len().saturating_add(max);
+        let (mut frame, mut frames) = (Frame::begin(compressed)?, 1);
         pour(out, most, compressed.len(), |slot| {
             let (before, room) = (input.pos(), slot.len());
             let mut output = OutBuffer::around(slot);
             let left = context.decompress_stream(&mut output, &mut input).map_err(corrupt)?;
             let written = output.pos();
+            frame.made = frame.made.saturating_add(written as u64);
+            let rest = compressed.get(input.pos()..).unwrap_or_default();
             if left == 0 {
-                frames += 1;
-                // RFC 8878 §3: one frame or more, and nothing else.
-                return match (input.pos() == compressed.len(), frames < FRAMES) {
-                    (true, _) => Ok(Step::Last(written)),
-                    (false, true) => Ok(Step::More(written)),
-                    (false, false) => Err(DecompressError::Corrupt),
-                };
+                frame.end()?;
+                if rest.is_empty() {
+                    return Ok(Step::Last(written));
+                }
+                if frames == FRAMES {
+                    return Err(DecompressError::Corrupt);
+                }
+                (frame, frames) = (Frame::begin(rest)?, frames + 1);
+                return Ok(Step::More(written));
             }
-            if written == room || input.pos() > before && input.pos() < compressed.len() {
+            if written == room || input.pos() > before && !rest.is_empty() {
                 return Ok(Step::More(written));
             }
             Err(DecompressError::Corrupt)
         })
+    }
+}
+
+/// What libzstd does not see to in every case: it looks at the window only when it needs one, and does not compare the
+/// content size when the last block is empty.
+struct Frame {
+    /// Bytes that came out of it.
+    made: u64,
+    /// Bytes that should come out of it (RFC 8878 §3.1.1.1.4).
+    announced: Option<u64>,
+}
+
+impl Frame {
+    /// A frame's header at the start of `rest` (RFC 8878 §3.1.1).
+    fn begin(rest: &[u8]) -> Result<Self, DecompressError> {
+        /// The frame has no window descriptor: its content is its window.
+        const SINGLE_SEGMENT: u8 = 0x20;
+        if let [0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = rest {
+            // The exponent above 10 stands over three bits of mantissa: bytes compare as the windows do.
+            if descriptor & SINGLE_SEGMENT == 0 && u32::from(*window) > (WINDOW - 10) << 3 {
+                return Err(DecompressError::Corrupt);
+            }
+        }
+        let announced = get_frame_content_size(rest).map_err(|_| DecompressError::Corrupt)?;
+        Ok(Self { made: 0, announced })
+    }
+
+    fn end(&self) -> Result<(), DecompressError> {
+        let exact = self.announced.is_none_or(|announced| announced == self.made);
+        if exact { Ok(()) } else { Err(DecompressError::Corrupt) }
     }
 }

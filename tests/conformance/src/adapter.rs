@@ -63,7 +63,7 @@ pub fn blocked<F: Future>(future: F) -> F::Output {
 /// The configuration of connections that take messages of at most `max_receive` bytes; 0 is the default limit.
 pub fn config(max_receive: u32) -> Config {
     let mut rpc = RpcConfig::default();
-    rpc.codings = Codings::gzip();
+    rpc.codings = Codings::all();
     rpc.codecs = ["proto", "json"].map(Box::from).into();
     if max_receive > 0 {
         rpc.max_receive = max_receive as usize;

@@ -61,7 +61,10 @@ fn options(script: &Call) -> Result<CallOptions, String> {
     let coding = match request.compression() {
         proto::Compression::Unspecified | proto::Compression::Identity => None,
         proto::Compression::Gzip => Some("gzip"),
-        other => return Err(format!("{} is not supported", other.as_str_name())),
+        proto::Compression::Br => Some("br"),
+        proto::Compression::Zstd => Some("zstd"),
+        proto::Compression::Deflate => Some("deflate"),
+        proto::Compression::Snappy => Some("snappy"),
     };
     let options = CallOptions::new()
         .protocol(protocol)

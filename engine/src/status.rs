@@ -16,6 +16,7 @@ struct Inner {
     code: Code,
     ended: EndedBy,
     unprocessed: bool,
+    not_modified: bool,
     message: String,
     details: Vec<Detail>,
     metadata: Metadata,
@@ -40,6 +41,13 @@ impl Detail {
     /// The message, if it is of this type; or why it could not be decoded.
     pub fn decode<M: prost::Message + prost::Name + Default>(&self) -> Option<Result<M, prost::DecodeError>> {
         (self.type_name == M::full_name()).then(|| M::decode(self.value.clone()))
+    }
+}
+
+/// A message as a detail, under its own name.
+impl<M: prost::Message + prost::Name> From<&M> for Detail {
+    fn from(message: &M) -> Self {
+        Self::from_message(message)
     }
 }
 
@@ -78,11 +86,20 @@ impl Status {
             code,
             ended: EndedBy::Locally,
             unprocessed: false,
+            not_modified: false,
             message: message.into(),
             details: Vec::new(),
             metadata: Metadata::default(),
             source: None,
         }))
+    }
+
+    /// The answer to a Connect GET whose client has the current one already: HTTP 304, of code [`Code::Unknown`] as a
+    /// status. To any other request it is that failure.
+    pub fn not_modified() -> Self {
+        let mut status = Self::new(Code::Unknown, "not modified");
+        status.0.not_modified = true;
+        status
     }
 
     /// Says who ended the call.
@@ -92,10 +109,10 @@ impl Status {
         self
     }
 
-    /// Adds a typed detail.
+    /// Adds a typed detail: a [`Detail`], or a reference to any message that knows its name.
     #[must_use]
-    pub fn with_detail(mut self, detail: Detail) -> Self {
-        self.0.details.push(detail);
+    pub fn with_detail(mut self, detail: impl Into<Detail>) -> Self {
+        self.0.details.push(detail.into());
         self
     }
 
@@ -140,6 +157,11 @@ impl Status {
         self.details().iter().find_map(|detail| detail.decode::<M>()?.ok())
     }
 
+    /// All details of this type that can be decoded.
+    pub fn details_of<M: prost::Message + prost::Name + Default>(&self) -> impl Iterator<Item = M> + '_ {
+        self.details().iter().filter_map(|detail| detail.decode::<M>()?.ok())
+    }
+
     /// The metadata beside the error. A client: the trailers, behind the headers if the call has one answer and so no
     /// other place for them. A server: to be sent as trailers.
     pub fn metadata(&self) -> &Metadata {
@@ -160,6 +182,11 @@ impl Status {
     /// never sent): it is safe to try again.
     pub fn unprocessed(&self) -> bool {
         self.0.unprocessed
+    }
+
+    /// Whether the server said that what the client has is still current (HTTP 304).
+    pub fn is_not_modified(&self) -> bool {
+        self.0.not_modified
     }
 }
 
@@ -274,7 +301,9 @@ mod tests {
         let foreign = Detail { type_name: "other.Hint".to_owned(), value: Bytes::new() };
         let status = Status::unavailable("").with_detail(foreign).with_detail(broken);
         assert_eq!(status.detail::<Hint>(), None);
-        assert_eq!(status.with_detail(Detail::from_message(&hint)).detail::<Hint>(), Some(hint));
+        assert_eq!(status.with_detail(&hint).detail::<Hint>(), Some(hint.clone()));
+        let twice = Status::unavailable("").with_detail(&hint).with_detail(&hint);
+        assert_eq!(twice.details_of::<Hint>().count(), 2);
     }
 
     #[test]

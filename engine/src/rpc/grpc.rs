@@ -81,6 +81,9 @@ pub(crate) fn status_of_http(http: u16) -> Status {
     if http == 200 {
         return Status::internal("the response ended without a status");
     }
+    if http == 304 {
+        return Status::not_modified().with_ended(EndedBy::Status);
+    }
     Status::new(Code::from_http_status(http), format!("the server answered with HTTP status {http}"))
         .with_ended(EndedBy::Status)
 }

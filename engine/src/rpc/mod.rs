@@ -94,7 +94,7 @@ pub use codings::Snappy;
 pub use codings::Zstd;
 pub use config::RpcConfig;
 pub use messages::Messages;
-pub use protocol::{HttpCaps, HttpVersion, Method, Protocol, Shape};
+pub use protocol::{HttpCaps, HttpVersion, Method, Protocol, Protocols, Shape};
 pub use server::ServerCall;
 pub use sink::{Part, Payload, Sink};
 

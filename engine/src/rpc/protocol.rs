@@ -20,6 +20,57 @@ impl Protocol {
     }
 }
 
+/// A set of protocols.
+///
+/// ```
+/// use antiphon::rpc::{Protocol, Protocols};
+///
+/// let no_text = Protocols::ALL.without(Protocol::GrpcWebText);
+/// assert!(no_text.contains(Protocol::GrpcWeb) && !no_text.contains(Protocol::GrpcWebText));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Protocols(u8);
+
+impl Protocols {
+    /// All of them.
+    pub const ALL: Self = Self(0b1111);
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    const fn bit(protocol: Protocol) -> u8 {
+        1 << protocol as u8
+    }
+
+    /// With this one as well.
+    #[must_use]
+    pub const fn with(self, protocol: Protocol) -> Self {
+        Self(self.0 | Self::bit(protocol))
+    }
+
+    /// Without this one.
+    #[must_use]
+    pub const fn without(self, protocol: Protocol) -> Self {
+        Self(self.0 & !Self::bit(protocol))
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether this one is in it.
+    pub const fn contains(self, protocol: Protocol) -> bool {
+        self.0 & Self::bit(protocol) != 0
+    }
+}
+
+impl FromIterator<Protocol> for Protocols {
+    fn from_iter<I: IntoIterator<Item = Protocol>>(protocols: I) -> Self {
+        protocols.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
 /// How many messages go each way.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Shape {
@@ -63,20 +114,43 @@ pub struct Method {
     /// The method changes nothing (`idempotency_level = NO_SIDE_EFFECTS`): a unary one may then be called by GET
     /// (Connect "Unary-Get-Request").
     pub no_side_effects: bool,
+    /// Calling it twice is as good as once (`idempotency_level = IDEMPOTENT`, or no side effects). Nothing here depends
+    /// on it: it is for those who decide whether a call may be tried again.
+    pub idempotent: bool,
     /// Both sides must be able to talk at once: over HTTP/1.1 the method is answered 505 instead of half-duplex.
     pub full_duplex_only: bool,
+    /// A server: the protocols that the method may be called by; by others it is answered 415. Default: all.
+    pub protocols: Protocols,
+    /// The largest message received, in bytes, where that is less than
+    /// [`RpcConfig::max_receive`](super::RpcConfig::max_receive). Default: `usize::MAX`.
+    pub max_receive: usize,
 }
 
 impl Method {
     /// A method with side effects that also works half-duplex.
     pub const fn new(shape: Shape) -> Self {
-        Self { shape, no_side_effects: false, full_duplex_only: false }
+        Self {
+            shape,
+            no_side_effects: false,
+            idempotent: false,
+            full_duplex_only: false,
+            protocols: Protocols::ALL,
+            max_receive: usize::MAX,
+        }
     }
 
-    /// Says that the method changes nothing.
+    /// Says that the method changes nothing, so that calling it twice is as good as once.
     #[must_use]
     pub const fn without_side_effects(mut self) -> Self {
         self.no_side_effects = true;
+        self.idempotent = true;
+        self
+    }
+
+    /// Says that calling it twice is as good as once.
+    #[must_use]
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 

@@ -39,6 +39,52 @@ impl Connection {
         routed
     }
 
+    /// As [`route`](Connection::route), for a path that nobody knows but somebody serves, such as a proxy: the request
+    /// is taken as its protocol tells it. What is no call is answered.
+    pub fn route_any(&mut self, now: Instant, call: CallId) -> bool {
+        self.advance(now);
+        let Some(slot) = find(&mut self.slots, call.key()) else { return false };
+        if slot.phase != Phase::Open {
+            return false;
+        }
+        let routed = slot.call.route_any();
+        if !routed {
+            self.settle(call.key());
+        }
+        routed
+    }
+
+    /// After [`route`](Connection::route): the method does not know the request's codec. Answers as its protocol demands;
+    /// the call only waits to be dropped.
+    pub fn refuse_codec(&mut self, now: Instant, call: CallId, method: &Method) {
+        self.advance(now);
+        let Some(slot) = find(&mut self.slots, call.key()) else { return };
+        if slot.phase == Phase::Open {
+            slot.call.refuse_codec(method);
+            self.settle(call.key());
+        }
+    }
+
+    /// Adds fields to whatever head the call is answered with, refusals included; see
+    /// [`ServerCall::add_fields`](rpc::ServerCall::add_fields). Call it before [`route`](Connection::route).
+    pub fn add_fields(&mut self, call: CallId, fields: &Metadata) {
+        if let Some(slot) = find(&mut self.slots, call.key()) {
+            slot.call.add_fields(fields);
+        }
+    }
+
+    /// Answers with a status of HTTP and no body, instead of [`route`](Connection::route): a request that is no call,
+    /// such as a preflight of CORS. The call only waits to be dropped then.
+    pub fn respond(&mut self, now: Instant, call: CallId, http_status: u16) {
+        self.advance(now);
+        let key = call.key();
+        let Some(slot) = find(&mut self.slots, key) else { return };
+        if slot.phase == Phase::Open {
+            slot.call.respond(http_status, &mut Answering { http: &mut self.http, now: self.now, key });
+            self.end_call(key, End::Finished);
+        }
+    }
+
     /// Takes what has arrived of the request: a run of complete messages, or the end. After [`Read::Pending`] a
     /// `Readable` follows, never before. What is handed out is credited to the client.
     ///

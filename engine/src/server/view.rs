@@ -1,6 +1,6 @@
 //! What a server's application sees of a call.
 
-use crate::rpc::{HttpVersion, Messages, Protocol, ServerCall};
+use crate::rpc::{HttpVersion, Messages, Protocol, ServerCall, Shape};
 use crate::{Fields, Head, Instant, Metadata, Status};
 
 /// The request of a call, borrowed from the connection.
@@ -43,9 +43,20 @@ impl<'a> Request<'a> {
         self.call.deadline()
     }
 
+    /// The verb, such as `POST`.
+    pub fn verb(&self) -> &'a str {
+        self.head.method()
+    }
+
     /// Whether the request is a GET (Connect, methods without side effects).
     pub fn is_get(&self) -> bool {
         self.call.is_get()
+    }
+
+    /// The shape of the method, once the call is routed; before that, and without a method, as much of it as the protocol
+    /// tells: [`Shape::Unary`] for Connect's unary calls and [`Shape::Bidi`] for all others.
+    pub fn shape(&self) -> Shape {
+        self.call.shape()
     }
 
     /// The authority that the client asked for: `:authority`, or `Host`.

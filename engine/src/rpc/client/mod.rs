@@ -126,7 +126,7 @@ impl ClientCall {
         self.kept_compressed = false;
         self.response = Response::Waiting;
         self.answer.reset();
-        self.inbound.reset(request.framing(), self.config.receive_limit());
+        self.inbound.reset(request.framing(), self.config.receive_limit().min(request.method.max_receive));
         self.received = 0;
         self.discarding = false;
         self.failure = None;

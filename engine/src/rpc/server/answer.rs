@@ -16,6 +16,8 @@ use crate::{Fields, Head, Metadata, Misuse, SendError, Status};
 #[derive(Debug, Default)]
 pub(super) struct Output {
     head: Head,
+    /// Fields that every head of this answer has, whoever decides it.
+    extra: Metadata,
     /// `head` is that of an answer without metadata: good for this call, and for the next one if that is alike.
     head_ready: bool,
     head_sent: bool,
@@ -29,12 +31,20 @@ pub(super) struct Output {
 }
 
 impl Output {
+    pub(super) fn extra(&self) -> &Metadata {
+        &self.extra
+    }
+
     pub(super) fn forget_head(&mut self) {
         self.head_ready = false;
     }
 
     pub(super) fn reset(&mut self, changed: bool) {
         if changed {
+            self.head_ready = false;
+        }
+        if !self.extra.is_empty() {
+            self.extra.clear();
             self.head_ready = false;
         }
         self.head_sent = false;
@@ -47,6 +57,22 @@ impl Output {
 const NONE: &Metadata = &Metadata::new();
 
 impl ServerCall {
+    /// Adds fields to every head that this call may be answered with, refusals and what the engine answers by itself
+    /// included: what HTTP wants there, such as the fields of CORS. Does nothing once the head has been sent.
+    pub fn add_fields(&mut self, fields: &Metadata) {
+        if !self.output.head_sent {
+            self.output.extra.extend_from(fields);
+            self.output.head_ready = false;
+        }
+    }
+
+    /// Answers with a status of HTTP and no body: a request that is no call, such as a preflight of CORS. It has the
+    /// [fields](ServerCall::add_fields) that were added. Does nothing when the call has been answered.
+    pub fn respond(&mut self, http_status: u16, out: &mut impl Sink) {
+        self.refuse(Decision::Refusal(Refusal::Status(http_status)));
+        self.flush(out);
+    }
+
     /// Sends the headers, before the first message if this method is called before it. A Connect unary answer keeps them:
     /// its status is not known before the end. Does nothing when nobody wants the answer any more.
     ///
@@ -183,7 +209,7 @@ impl ServerCall {
         if !self.output.head_ready || !metadata.is_empty() {
             self.build_head();
             grpc_status::push_metadata(metadata, &mut self.output.head.fields);
-            self.output.head_ready = metadata.is_empty();
+            self.output.head_ready = metadata.is_empty() && self.output.extra.is_empty();
         }
         self.output.head_sent = true;
         out.head(&self.output.head, false);
@@ -210,6 +236,7 @@ impl ServerCall {
             head.fields.push(coding, agreed.name().as_bytes());
         }
         self.push_accepted(accept);
+        grpc_status::push_metadata(&self.output.extra, &mut self.output.head.fields);
     }
 
     /// Tells the codings that requests may have: those that are known, or that there are none if a request had one.
@@ -278,12 +305,15 @@ impl ServerCall {
         if let Some(agreed) = self.head.response_coding.as_ref().filter(|_| payload.is_compressed()) {
             head.fields.push("content-encoding", agreed.name().as_bytes());
         }
-        self.finish_unary_head(payload.bytes().len(), trailers, NONE);
+        self.finish_unary_head(Some(payload.bytes().len()), trailers, NONE);
         self.put_unary_parts(payload, out);
     }
 
     /// A failure of Connect unary: the HTTP status of its code, and JSON whatever the codec is.
     fn put_unary_error(&mut self, status: &Status, trailers: &Metadata, out: &mut impl Sink) {
+        if status.is_not_modified() && self.head.is_get {
+            return self.put_not_modified(trailers, status.metadata(), out);
+        }
         let mut body = core::mem::take(&mut self.output.scratch);
         body.clear();
         connect_error::encode(status, &mut body);
@@ -294,18 +324,32 @@ impl ServerCall {
         // A failure of code OK, which is none, must not look like success.
         head.set_response(if http == 200 { 500 } else { http });
         head.fields.push("content-type", b"application/json");
-        self.finish_unary_head(body.len(), trailers, status.metadata());
+        self.finish_unary_head(Some(body.len()), trailers, status.metadata());
         self.put_unary_parts(Payload::Plain(&body), out);
         self.output.scratch = body;
     }
 
-    fn finish_unary_head(&mut self, length: usize, trailers: &Metadata, more: &Metadata) {
-        self.push_accepted("accept-encoding");
+    /// What the client has is current: no body, and no length of one (RFC 9110 §15.4.5).
+    fn put_not_modified(&mut self, trailers: &Metadata, more: &Metadata, out: &mut impl Sink) {
+        self.output.head_ready = false;
+        self.output.head.clear();
+        self.output.head.set_response(304);
+        self.finish_unary_head(None, trailers, more);
+        self.put_unary_parts(Payload::Plain(b""), out);
+    }
+
+    fn finish_unary_head(&mut self, length: Option<usize>, trailers: &Metadata, more: &Metadata) {
+        if length.is_some() {
+            self.push_accepted("accept-encoding");
+        }
         let fields = &mut self.output.head.fields;
-        fields.push("content-length", Decimal::new(length).as_bytes());
+        if let Some(length) = length {
+            fields.push("content-length", Decimal::new(length).as_bytes());
+        }
         if self.head.is_get {
             fields.push("vary", b"accept-encoding");
         }
+        grpc_status::push_metadata(&self.output.extra, fields);
         grpc_status::push_metadata(&self.output.kept_headers, fields);
         push_trailers(trailers, fields);
         push_trailers(more, fields);

@@ -2,6 +2,7 @@
 
 use super::request::Verb;
 use super::{Answer, Decision, ServerCall};
+use crate::codec::grpc_status::push_metadata;
 use crate::rpc::inbound::Framing;
 use crate::rpc::protocol::ContentType;
 use crate::rpc::{HttpVersion, Method, Protocol, Shape, Sink};
@@ -17,7 +18,7 @@ pub(super) enum Refusal {
     /// 414.
     UrlTooLong,
     /// 415, with the types that are accepted.
-    UnsupportedType(Shape),
+    UnsupportedType(Method),
     /// 505; an HTTP/1.x connection closes after it.
     VersionNotSupported,
     /// The status of a code, for what is no call.
@@ -34,7 +35,7 @@ impl ServerCall {
     /// | no such method | 404 | UNIMPLEMENTED | 404 |
     /// | HTTP cannot carry it (gRPC without trailers; full duplex only) | 505 | 505 | 505 |
     /// | verb | 405 + Allow | 405 + Allow | 405 + Allow |
-    /// | content-type does not fit the shape, or is of no protocol | 415 + Accept-Post | | 415 + Accept-Post |
+    /// | content-type does not fit the shape, or is of a protocol that is [off](Method::protocols) or of none | 415 + Accept-Post | | 415 + Accept-Post |
     /// | codec | 415 + Accept-Post | UNIMPLEMENTED | |
     pub fn route(&mut self, method: Option<&Method>) -> bool {
         if self.answer != Answer::Fresh {
@@ -43,6 +44,7 @@ impl ServerCall {
         let decision = match method {
             Some(method) => {
                 self.shape = Some(method.shape);
+                self.inbound.max = self.inbound.max.min(method.max_receive);
                 self.check(*method)
             }
             None => Some(self.unknown_method()),
@@ -53,6 +55,43 @@ impl ServerCall {
                 false
             }
             None => true,
+        }
+    }
+
+    /// Takes the request as its protocol tells it, for a method that nobody here knows: [`shape`](ServerCall::shape). As
+    /// [`route`](ServerCall::route), it answers what is no call.
+    pub fn route_any(&mut self) -> bool {
+        if self.answer != Answer::Fresh {
+            return false;
+        }
+        if self.head.protocol.is_none() || !self.carried() {
+            let decision = if self.head.protocol.is_none() {
+                self.unknown_method()
+            } else {
+                Decision::Refusal(Refusal::VersionNotSupported)
+            };
+            self.refuse(decision);
+            return false;
+        }
+        true
+    }
+
+    /// The shape of the method, or as much of it as the protocol tells: one message each way in Connect's unary calls,
+    /// and perhaps more in all others.
+    pub fn shape(&self) -> Shape {
+        let told = if self.head.framing == Framing::Bare { Shape::Unary } else { Shape::Bidi };
+        self.shape.unwrap_or(told)
+    }
+
+    /// The method has no such codec: answers as [`route`](ServerCall::route) does for one that the config does not know.
+    pub fn refuse_codec(&mut self, method: &Method) {
+        self.refuse(self.unknown_codec(*method));
+    }
+
+    fn unknown_codec(&self, method: Method) -> Decision {
+        match self.head.protocol {
+            None | Some(Protocol::Connect) => Decision::Refusal(Refusal::UnsupportedType(method)),
+            Some(_) => Decision::Status(Status::unimplemented("the codec of the request is not supported")),
         }
     }
 
@@ -74,25 +113,21 @@ impl ServerCall {
         if !self.carried() || method.full_duplex_only && !self.caps.full_duplex {
             return Some(refusal(Refusal::VersionNotSupported));
         }
-        let allows_get = method.allows_get();
+        let allows_get = method.allows_get() && method.protocols.contains(Protocol::Connect);
         match self.head.verb {
             Verb::Post => {}
             Verb::Get if allows_get => {}
             Verb::Get | Verb::Other => return Some(refusal(Refusal::VerbNotAllowed { get: allows_get })),
         }
-        let unsupported = Some(refusal(Refusal::UnsupportedType(method.shape)));
+        let unsupported = Some(refusal(Refusal::UnsupportedType(method)));
         let Some(protocol) = self.head.protocol else { return unsupported };
         let bare = self.head.framing == Framing::Bare;
-        if protocol == Protocol::Connect && bare != (method.shape == Shape::Unary) {
+        let fits = protocol != Protocol::Connect || bare == (method.shape == Shape::Unary);
+        if !fits || !method.protocols.contains(protocol) {
             return unsupported;
         }
         if self.head.codec.is_empty() || !self.config.knows_codec(&self.head.codec) {
-            return match protocol {
-                Protocol::Connect => unsupported,
-                _ => {
-                    Some(Decision::Status(Status::unimplemented("the codec of the request is not supported")))
-                }
-            };
+            return Some(self.unknown_codec(method));
         }
         None
     }
@@ -111,20 +146,24 @@ impl ServerCall {
             Refusal::VerbNotAllowed { get } => {
                 head.fields.push("allow", if get { b"GET, POST" } else { b"POST" });
             }
-            Refusal::UnsupportedType(shape) => {
-                head.fields.push("accept-post", self.accepted_types(shape).as_bytes());
+            Refusal::UnsupportedType(method) => {
+                head.fields.push("accept-post", self.accepted_types(method).as_bytes());
             }
             Refusal::VersionNotSupported if self.caps.version < HttpVersion::Http2 => {
                 head.fields.push("connection", b"close");
             }
             _ => {}
         }
-        head.fields.push("content-length", b"0");
+        // These two have no body, and so no length of one (RFC 9110 §8.6).
+        if !matches!(head.status(), 204 | 304) {
+            head.fields.push("content-length", b"0");
+        }
+        push_metadata(self.output.extra(), &mut head.fields);
         out.head(&head, true);
     }
 
-    /// The content-types that a method of this shape takes here.
-    fn accepted_types(&self, shape: Shape) -> String {
+    /// The content-types that a method takes here.
+    fn accepted_types(&self, method: Method) -> String {
         let common = ["proto", "json"].map(Box::from);
         let codecs = if self.config.codecs.is_empty() { &common[..] } else { &self.config.codecs };
         let mut types = String::new();
@@ -134,11 +173,14 @@ impl ServerCall {
             }
             ContentType::print(protocol, enveloped, codec, &mut types);
         };
-        for codec in codecs {
-            add(Protocol::Connect, shape != Shape::Unary, codec);
+        if method.protocols.contains(Protocol::Connect) {
+            for codec in codecs {
+                add(Protocol::Connect, method.shape != Shape::Unary, codec);
+            }
         }
         for protocol in [Protocol::Grpc, Protocol::GrpcWeb, Protocol::GrpcWebText] {
-            if protocol == Protocol::Grpc && !self.caps.trailers {
+            let carried = protocol != Protocol::Grpc || self.caps.trailers;
+            if !carried || !method.protocols.contains(protocol) {
                 continue;
             }
             for codec in codecs {

@@ -234,3 +234,69 @@ fn calls_are_recycled() {
         }
     }
 }
+
+// RFC 9110 §15.4.5, §8.6: a GET whose answer the client has is answered 304, without a body or its length.
+#[test]
+fn a_get_may_be_answered_that_nothing_has_changed() {
+    let headers = metadata("etag", "\"7\"");
+    let finish = |request: &Head| {
+        let (mut call, mut out) = (accept(request), Vec::new());
+        assert!(call.route(Some(&UNARY.without_side_effects())));
+        call.send_headers(&headers, &mut out).unwrap();
+        call.finish(Err(&Status::not_modified()), NONE, &mut out).unwrap();
+        out
+    };
+    let out = finish(&get("connect=v1&encoding=proto&message="));
+    assert!(matches!(&*out, [Part::Head(_, true)]));
+    let head = head_of(&out);
+    assert_eq!((head.status(), head.fields.get("etag")), (304, Some(&b"\"7\""[..])));
+    assert_eq!((head.fields.get("content-length"), head.fields.get("content-type")), (None, None));
+    assert_eq!(code_of(&finish(&post("application/proto", &[]))), Code::Unknown);
+}
+
+// What CORS wants must stand on refusals too, or a browser's script learns nothing (Fetch §3.2.3).
+#[test]
+fn added_fields_stand_on_every_head_of_one_call_and_on_no_other() {
+    let fields = metadata("access-control-allow-origin", "*");
+    let has = |out: &[Part]| head_of(out).fields.get("access-control-allow-origin").is_some();
+    for content_type in STREAMS.into_iter().chain(["application/proto"]) {
+        let method = if content_type == "application/proto" { UNARY } else { BIDI };
+        for result in [Ok(()), Err(Status::internal(""))] {
+            let (mut call, mut out) = (accept(&post(content_type, &[])), Vec::new());
+            call.add_fields(&fields);
+            assert!(call.route(Some(&method)));
+            let _ = call.send(Payload::Plain(b"x"), &mut out);
+            call.finish(result.as_ref().map(|()| ()), NONE, &mut out).unwrap();
+            assert!(has(&out), "{content_type} {result:?}");
+        }
+        let mut call = accept(&post(content_type, &[]));
+        call.add_fields(&fields);
+        assert!(!call.route(None));
+        assert!(has(&flushed(&mut call)), "{content_type} refused");
+        let (config, request) = (Arc::new(config()), post(content_type, &[]));
+        for (add, again) in [(true, false), (false, true), (true, true)] {
+            let mut call = ServerCall::new(&request, HttpCaps::HTTP2, &config, NOW);
+            for add in [add, again] {
+                call.accept(&request, HttpCaps::HTTP2, &config, NOW);
+                if add {
+                    call.add_fields(&fields);
+                }
+                let mut out = Vec::new();
+                call.route(Some(&method));
+                call.answer(NONE, Payload::Plain(b"x"), NONE, &mut out).unwrap();
+                assert_eq!(has(&out), add, "{content_type}");
+            }
+        }
+    }
+    let (mut call, mut out) = (accept(&Head::request("OPTIONS", "http", "example.com", "/s/M")), Vec::new());
+    call.add_fields(&fields);
+    call.respond(204, &mut out);
+    assert!(matches!(&*out, [Part::Head(head, true)] if head.status() == 204 && has(&out)));
+    assert!(head_of(&out).fields.get("content-length").is_none() && !call.route(Some(&UNARY)));
+}
+
+fn metadata(name: &str, value: &str) -> Metadata {
+    let mut metadata = Metadata::new();
+    metadata.append(name, value).unwrap();
+    metadata
+}

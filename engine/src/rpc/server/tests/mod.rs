@@ -12,7 +12,7 @@ use crate::codec::envelope;
 use crate::codec::grpc_status::decode_status;
 use crate::codec::{connect_error, end_stream, web_trailers};
 use crate::rpc::coding::tests::flips;
-use crate::rpc::{HttpCaps, Method, Part, Payload, Protocol, Read, RpcConfig, ServerCall, Shape};
+use crate::rpc::{HttpCaps, Method, Part, Payload, Protocol, Protocols, Read, RpcConfig, ServerCall, Shape};
 use crate::{Code, EndedBy, Head, Instant, Metadata, Misuse, ReceiveEnd, SendError, Status};
 
 const NOW: Instant = Instant::EPOCH;

@@ -369,3 +369,77 @@ fn stop_reading() {
     assert!(matches!(call.receive(NOW, &mut body, CLEAN), Read::End));
     assert!(matches!(call.receive(NOW, &mut body, Some(ReceiveEnd::Reset(8))), Read::Failed(_)));
 }
+
+// Connect "Unary-Request": an unsupported media type is answered 415; gRPC PROTOCOL-HTTP2 "Content-Type" says the same.
+#[test]
+fn protocols_that_are_off_are_no_supported_types() {
+    let mut method = UNARY.without_side_effects();
+    method.protocols = Protocols::ALL.without(Protocol::Connect).without(Protocol::GrpcWebText);
+    for (content_type, served) in [
+        ("application/proto", false),
+        ("application/grpc+proto", true),
+        ("application/grpc-web+proto", true),
+        ("application/grpc-web-text", false),
+    ] {
+        let mut call = accept(&post(content_type, &[]));
+        assert_eq!(call.route(Some(&method)), served, "{content_type}");
+        if !served {
+            let out = flushed(&mut call);
+            assert_eq!(head_of(&out).status(), 415);
+            let accepted = head_of(&out).fields.get("accept-post").unwrap();
+            let accepted = core::str::from_utf8(accepted).unwrap();
+            assert_eq!(
+                accepted,
+                "application/grpc+proto, application/grpc+json, application/grpc-web+proto, application/grpc-web+json"
+            );
+        }
+    }
+    let mut call = accept(&get("connect=v1&encoding=proto&message="));
+    assert!(!call.route(Some(&method)));
+    assert_eq!(head_of(&flushed(&mut call)).status(), 405);
+}
+
+// A method may take less than the rest of the server.
+#[test]
+fn a_method_has_its_own_limit() {
+    let mut method = BIDI;
+    method.max_receive = 3;
+    for (length, code) in [(3, Code::Ok), (4, Code::ResourceExhausted)] {
+        let mut call = accept(&post("application/grpc", &[]));
+        assert!(call.route(Some(&method)));
+        let mut body = BytesMut::from(&*envelopes(&[(0, &vec![b'x'; length])]));
+        match call.receive(NOW, &mut body, None) {
+            Read::Messages(_) => assert_eq!(code, Code::Ok),
+            Read::Failed(status) => assert_eq!(status.code(), code),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+// A proxy serves paths that it does not know: the protocol tells as much of the shape as it can.
+#[test]
+fn any_path_is_taken_as_its_protocol_tells() {
+    for (content_type, shape) in [("application/proto", Shape::Unary), ("application/grpc", Shape::Bidi)] {
+        let mut call = accept(&post(content_type, &[]));
+        assert!(call.route_any() && call.shape() == shape);
+    }
+    let mut call = accept(&post("text/html", &[]));
+    assert!(!call.route_any());
+    assert_eq!(head_of(&flushed(&mut call)).status(), 404);
+    let mut call = accept_with(&post("application/grpc", &[]), config(), HttpCaps::HTTP1);
+    assert!(!call.route_any());
+    assert_eq!(head_of(&flushed(&mut call)).status(), 505);
+}
+
+// Connect: 415; gRPC: UNIMPLEMENTED. The router may know better than the configuration.
+#[test]
+fn a_method_may_refuse_a_codec() {
+    let mut call = accept(&post("application/json", &[]));
+    assert!(call.route(Some(&UNARY)));
+    call.refuse_codec(&UNARY);
+    assert_eq!(head_of(&flushed(&mut call)).status(), 415);
+    let mut call = accept(&post("application/grpc+json", &[]));
+    assert!(call.route(Some(&UNARY)));
+    call.refuse_codec(&UNARY);
+    assert_eq!(code_of(&flushed(&mut call)), Code::Unimplemented);
+}

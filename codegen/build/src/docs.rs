@@ -11,7 +11,7 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, Sou
 use crate::markdown;
 
 /// What stands before a number, in the text and in its place: `/// antiphon-docs 17`.
-const MARK: &str = "antiphon-docs ";
+const PREFIX: &str = "antiphon-docs ";
 
 /// The docs of all items, by number.
 #[derive(Debug, Default)]
@@ -23,7 +23,27 @@ pub(crate) struct Docs {
 #[derive(Debug)]
 struct Text {
     lines: Vec<String>,
+    /// The attribute goes behind the docs.
     deprecated: bool,
+}
+
+/// What is done about an item that is deprecated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// It is not.
+    None,
+    /// `#[deprecated]`.
+    Attribute,
+    /// A word in the docs: prost's derives would name an item with the attribute, and the compiler warn of that.
+    Word,
+    /// prost-build writes the attribute.
+    ByProst,
+}
+
+impl Mark {
+    fn when(self, deprecated: Option<bool>) -> Self {
+        if deprecated == Some(true) { self } else { Self::None }
+    }
 }
 
 impl Docs {
@@ -38,11 +58,11 @@ impl Docs {
         taker.each(5, &file.enum_type, |taker, it| taker.enumeration(&package, it));
         taker.each(6, &file.service, |taker, service| {
             let name = full_name(&package, service.name());
-            let deprecated = service.options.as_ref().is_some_and(|options| options.deprecated());
-            taker.item(&format!("The service `{name}`."), deprecated);
+            let mark = Mark::Attribute.when(service.options.as_ref().map(|options| options.deprecated()));
+            taker.item(&format!("The service `{name}`."), mark);
             taker.each(2, &service.method, |taker, method| {
-                let deprecated = method.options.as_ref().is_some_and(|options| options.deprecated());
-                taker.item(&format!("The method `{name}.{}`.", method.name()), deprecated);
+                let mark = Mark::Attribute.when(method.options.as_ref().map(|options| options.deprecated()));
+                taker.item(&format!("The method `{name}.{}`.", method.name()), mark);
             });
         });
         file.source_code_info = Some(SourceCodeInfo { location: taker.new });
@@ -53,7 +73,7 @@ impl Docs {
         let mut out = String::with_capacity(code.len() * 2);
         for line in code.lines() {
             let trimmed = line.trim_start();
-            let number = trimmed.strip_prefix("/// ").and_then(|doc| doc.strip_prefix(MARK));
+            let number = trimmed.strip_prefix("/// ").and_then(|doc| doc.strip_prefix(PREFIX));
             let text =
                 number.and_then(|number| number.parse::<usize>().ok()).and_then(|at| self.texts.get(at));
             let Some(text) = text else {
@@ -102,7 +122,7 @@ impl Taker<'_> {
     }
 
     /// The item at the path.
-    fn item(&mut self, otherwise: &str, deprecated: bool) {
+    fn item(&mut self, otherwise: &str, mark: Mark) {
         let comments = self
             .old
             .get(&self.path)
@@ -119,9 +139,12 @@ impl Taker<'_> {
         if lines.is_empty() {
             lines.push(otherwise.to_owned());
         }
-        let number = format!("{MARK}{}", self.docs.texts.len());
-        self.docs.texts.push(Text { lines, deprecated });
-        self.docs.deprecate |= deprecated;
+        if mark == Mark::Word {
+            lines.extend([String::new(), "**Deprecated.**".to_owned()]);
+        }
+        let number = format!("{PREFIX}{}", self.docs.texts.len());
+        self.docs.texts.push(Text { lines, deprecated: mark == Mark::Attribute });
+        self.docs.deprecate |= matches!(mark, Mark::Attribute | Mark::ByProst);
         self.new.push(Location {
             path: self.path.clone(),
             leading_comments: Some(number),
@@ -131,26 +154,25 @@ impl Taker<'_> {
 
     fn message(&mut self, outer: &str, message: &DescriptorProto) {
         let name = full_name(outer, message.name());
-        let deprecated = message.options.as_ref().is_some_and(|options| options.deprecated());
-        self.item(&format!("The message `{name}`."), deprecated);
-        // Deprecated fields and values get their attribute from prost-build.
+        let mark = Mark::Word.when(message.options.as_ref().map(|options| options.deprecated()));
+        self.item(&format!("The message `{name}`."), mark);
         self.each(2, &message.field, |taker, field| {
-            taker.docs.deprecate |= field.options.as_ref().is_some_and(|options| options.deprecated());
-            taker.item(&format!("Field {}, `{}`.", field.number(), field.name()), false);
+            let mark = Mark::ByProst.when(field.options.as_ref().map(|options| options.deprecated()));
+            taker.item(&format!("Field {}, `{}`.", field.number(), field.name()), mark);
         });
         self.each(8, &message.oneof_decl, |taker, oneof| {
-            taker.item(&format!("One of the fields of `{}`.", oneof.name()), false);
+            taker.item(&format!("One of the fields of `{}`.", oneof.name()), Mark::None);
         });
         self.each(3, &message.nested_type, |taker, nested| taker.message(&name, nested));
         self.each(4, &message.enum_type, |taker, nested| taker.enumeration(&name, nested));
     }
 
     fn enumeration(&mut self, outer: &str, it: &EnumDescriptorProto) {
-        let deprecated = it.options.as_ref().is_some_and(|options| options.deprecated());
-        self.item(&format!("The enum `{}`.", full_name(outer, it.name())), deprecated);
+        let mark = Mark::Word.when(it.options.as_ref().map(|options| options.deprecated()));
+        self.item(&format!("The enum `{}`.", full_name(outer, it.name())), mark);
         self.each(2, &it.value, |taker, value| {
-            taker.docs.deprecate |= value.options.as_ref().is_some_and(|options| options.deprecated());
-            taker.item(&format!("Value {}, `{}`.", value.number(), value.name()), false);
+            let mark = Mark::ByProst.when(value.options.as_ref().map(|options| options.deprecated()));
+            taker.item(&format!("Value {}, `{}`.", value.number(), value.name()), mark);
         });
     }
 }

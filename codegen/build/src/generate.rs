@@ -173,6 +173,7 @@ fn text(
             .because(error)
             .advise("check the attributes and types that were given to the generator")
     })?;
+    debug_btree_maps(&mut file.items);
     for item in &mut file.items {
         allow(item, docs.deprecate());
     }
@@ -193,29 +194,53 @@ fn text(
     Ok(out)
 }
 
-/// A program need not use all that was generated, and what is deprecated is named by what is generated around it.
+/// A program need not use all that was generated, what is deprecated is named by what is generated around it, and
+/// names are not for linters to choose.
 fn allow(item: &mut syn::Item, deprecated: bool) {
-    let is_prost = |attributes: &[syn::Attribute]| attributes.iter().any(|it| it.path().is_ident("prost"));
-    let (attributes, unused) = match item {
-        syn::Item::Impl(item) => (&mut item.attrs, item.trait_.is_none()),
-        syn::Item::Mod(item) => (&mut item.attrs, true),
-        syn::Item::Trait(item) => (&mut item.attrs, true),
-        // prost's derives use what they derive for.
-        syn::Item::Enum(item) => (&mut item.attrs, false),
-        syn::Item::Struct(item) => {
-            let unused = !is_prost(&item.attrs);
-            (&mut item.attrs, unused)
-        }
+    let attributes = match item {
+        syn::Item::Enum(item) => &mut item.attrs,
+        syn::Item::Impl(item) => &mut item.attrs,
+        syn::Item::Mod(item) => &mut item.attrs,
+        syn::Item::Struct(item) => &mut item.attrs,
+        syn::Item::Trait(item) => &mut item.attrs,
         _ => return,
     };
-    let attribute = match (unused, deprecated) {
-        (true, true) => syn::parse_quote!(#[allow(dead_code, deprecated)]),
-        (true, false) => syn::parse_quote!(#[allow(dead_code)]),
-        (false, true) => syn::parse_quote!(#[allow(deprecated)]),
-        (false, false) => return,
-    };
     let docs = attributes.iter().take_while(|attribute| attribute.path().is_ident("doc")).count();
-    attributes.insert(docs, attribute);
+    attributes.insert(
+        docs,
+        match deprecated {
+            true => syn::parse_quote!(#[allow(clippy::all, dead_code, deprecated)]),
+            false => syn::parse_quote!(#[allow(clippy::all, dead_code)]),
+        },
+    );
+}
+
+/// Gives messages with a `BTreeMap` the language's own `Debug`: prost 0.14 derives one that names the map by `::prost`,
+/// whatever path it was told.
+fn debug_btree_maps(items: &mut [syn::Item]) {
+    let says = |attributes: &[syn::Attribute], word: &str| {
+        let list = |it: &syn::Attribute| {
+            it.meta.require_list().is_ok_and(|list| list.tokens.to_string().starts_with(word))
+        };
+        attributes.iter().any(|it| it.path().is_ident("prost") && list(it))
+    };
+    for item in items {
+        match item {
+            syn::Item::Mod(item) => {
+                if let Some((_, items)) = &mut item.content {
+                    debug_btree_maps(items);
+                }
+            }
+            syn::Item::Struct(item) => {
+                let has_map = item.fields.iter().any(|field| says(&field.attrs, "btree_map"));
+                if has_map && !says(&item.attrs, "skip_debug") {
+                    item.attrs.push(syn::parse_quote!(#[prost(skip_debug)]));
+                    item.attrs.push(syn::parse_quote!(#[derive(::core::fmt::Debug)]));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Bytes as a literal of lines that are not too long.

@@ -70,3 +70,8 @@ pub use prost_build;
 pub fn compile(protos: &[impl AsRef<Path>], includes: &[impl AsRef<Path>]) -> Result<(), Error> {
     Config::new().compile(protos, includes)
 }
+
+/// The README's build scripts compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

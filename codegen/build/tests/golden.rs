@@ -20,7 +20,7 @@ fn scratch(case: &str) -> PathBuf {
 
 /// Generates the code of a case and compares it with `expected/`.
 fn compare(case: &str, name: &str, protos: &[&str], config: Config) -> PathBuf {
-    let (dir, out) = (golden(case), scratch(name));
+    let (dir, out) = (golden(case), scratch(&format!("{case}-{name}")));
     let protos: Vec<_> = protos.iter().map(|proto| dir.join(proto)).collect();
     config.out_dir(&out).compile(&protos, &[&dir]).unwrap();
 
@@ -51,7 +51,7 @@ fn compare(case: &str, name: &str, protos: &[&str], config: Config) -> PathBuf {
         assert!(
             want == got,
             "{case}/{name}/{} differs from line {:?}",
-            file.display(),
+            Path::new(&file).display(),
             differs.map(|line| line + 1)
         );
     }

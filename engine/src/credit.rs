@@ -56,6 +56,12 @@ impl Assembly {
         Some(who)
     }
 
+    /// Whether anybody waits.
+    #[inline]
+    pub(crate) fn has_waiters(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     fn request(&mut self, who: u32, amount: u64) -> bool {
         if let Some(waiter) = self.waiting.iter_mut().find(|waiter| waiter.0 == who) {
             waiter.1 = amount;
@@ -244,6 +250,7 @@ impl Credit {
     }
 
     /// Nobody will read what is held or what comes: it is credited at once.
+    #[inline]
     pub(crate) fn discard(&mut self, who: u32, assembly: &mut Assembly) {
         self.held = 0;
         if self.reserved == 0 && self.wanted == 0 {

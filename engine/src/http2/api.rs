@@ -59,19 +59,24 @@ impl Connection {
     }
 
     fn end_sending(&mut self, key: StreamKey, trailers: Option<&Fields>) {
-        let now = self.now;
-        let Some((index, slot)) = self.sender(key) else { return };
-        if slot.sending == Sending::Head {
+        let Some(index) = self.store.index(key) else { return };
+        let slot = self.store.slot(index);
+        if slot.sending != Sending::Open {
             return;
         }
         slot.sending = Sending::Ending;
         if let Some(trailers) = trailers {
-            slot.out_trailers.assign(trailers);
+            match self.role {
+                Role::Server => self.encoder.encode_trailers_early(trailers, &mut slot.answer),
+                Role::Client => slot.outgoing().trailers.assign(trailers),
+            }
             slot.sending = Sending::EndingWithTrailers;
         }
-        slot.progress = now;
-        self.timers.watch(now + self.limits.stall);
-        self.schedule(index);
+        slot.progress = self.now;
+        self.timers.watch_stall();
+        if slot.place == Place::Nowhere {
+            self.schedule(index);
+        }
     }
 
     /// The most bytes that one stream can be made to hold.
@@ -105,7 +110,7 @@ impl HttpConnection for Connection {
         let sending = if end { Sending::Ending } else { Sending::Open };
         slot.start(0, Receiving::Head, sending, credit, window);
         slot.head_request = head.control_bytes()[0] == b"HEAD";
-        slot.out_head.assign(head);
+        slot.outgoing().head.assign(head);
         slot.head_pending = true;
         let key = StreamKey { index, generation: slot.generation };
         self.active += 1;
@@ -120,7 +125,7 @@ impl HttpConnection for Connection {
     }
 
     fn trailers(&self, key: StreamKey) -> Option<&Fields> {
-        self.store.get(key).filter(|slot| slot.has_trailers).map(|slot| &slot.trailers.fields)
+        self.store.get(key).filter(|slot| slot.has_trailers).map(|slot| &slot.trailers)
     }
 
     fn body(&mut self, key: StreamKey) -> Option<&mut BytesMut> {
@@ -169,7 +174,6 @@ impl HttpConnection for Connection {
     fn respond(&mut self, now: Instant, key: StreamKey, head: &Head, end: bool) -> Result<(), SendError> {
         self.tick(now);
         let index = self.store.index(key).ok_or(Misuse::UnknownCall)?;
-        let now = self.now;
         let slot = self.store.slot(index);
         if slot.sending.is_over() {
             return Err(if slot.sending == Sending::Done {
@@ -185,17 +189,21 @@ impl HttpConnection for Connection {
             return Err(Misuse::WrongState.into());
         }
         if head.is_informational() {
-            slot.interim.push(head.clone());
+            slot.outgoing().interim.push(head.clone());
+            slot.has_interim = true;
         } else {
-            slot.out_head.assign(head);
+            self.encoder.encode_response_early(head, &mut slot.answer);
+            slot.answer_head = slot.answer.len() as u32;
             slot.head_pending = true;
             slot.sending = if end { Sending::Ending } else { Sending::Open };
-            slot.progress = now;
+            slot.progress = self.now;
             if end {
-                self.timers.watch(now + self.limits.stall);
+                self.timers.watch_stall();
             }
         }
-        self.schedule(index);
+        if slot.place == Place::Nowhere {
+            self.schedule(index);
+        }
         Ok(())
     }
 

@@ -165,9 +165,12 @@ impl Connection {
     }
 
     /// Notes the time: it never goes back.
+    #[inline]
     pub(super) fn tick(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-        self.timers.start(self.now);
+        if now > self.now || !self.timers.is_started() {
+            self.now = self.now.max(now);
+            self.timers.tick(self.now, self.limits.stall);
+        }
     }
 
     fn sticky(&self) -> Result<(), ConnectionError> {

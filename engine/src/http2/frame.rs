@@ -96,6 +96,7 @@ pub(super) fn put_number(out: &mut BytesMut, kind: u8, stream: u32, value: u32) 
 /// Appends a frame on stream 0, or one whose payload is at hand.
 pub(super) fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let header = FrameHeader { len: payload.len(), kind, flags, stream };
+    out.reserve(HEADER_LEN + payload.len());
     out.extend_from_slice(&header.encode());
     out.extend_from_slice(payload);
 }

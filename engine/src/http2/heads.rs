@@ -298,15 +298,17 @@ impl Connection {
 
     /// Trailers: the second HEADERS, which ends the stream and has no pseudo-fields (RFC 9113 §8.1).
     fn trailing(&mut self, index: u32, end_stream: bool, block: &[u8]) -> Result<(), Fault> {
-        let slot = self.store.slot(index);
-        let verdict = self.decoder.decode(block, &mut slot.trailers)?;
-        let pseudo = slot.trailers.is_request() || slot.trailers.status() != 0;
+        let trailers = &mut self.scratch_head;
+        let verdict = self.decoder.decode(block, trailers)?;
+        let pseudo = trailers.is_request() || trailers.status() != 0;
         match verdict {
             _ if !end_stream => self.stream_error(index, Fault::protocol("trailers do not end the stream")),
             Verdict::Malformed(reason) => self.stream_error(index, Fault::protocol(reason)),
             _ if pseudo => self.stream_error(index, Fault::protocol("a pseudo-field in trailers")),
             Verdict::TooLarge => self.too_large(index),
             Verdict::Good => {
+                let slot = self.store.slot(index);
+                std::mem::swap(&mut slot.trailers, &mut trailers.fields);
                 slot.has_trailers = true;
                 self.end_stream(index)
             }

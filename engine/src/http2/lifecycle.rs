@@ -74,6 +74,12 @@ impl Connection {
     /// Grants reservations to those who wait for them.
     #[inline]
     pub(super) fn serve_assembly(&mut self) {
+        if self.assembly.has_waiters() {
+            self.serve_waiters();
+        }
+    }
+
+    fn serve_waiters(&mut self) {
         while let Some(index) = self.assembly.serve() {
             let slot = self.store.slot(index);
             slot.credit.granted(self.now, &self.assembly);
@@ -93,7 +99,7 @@ impl Connection {
         let done = slot.sending.is_over();
         if slot.sending.is_ending() {
             slot.progress = self.now;
-            self.timers.watch(self.now + self.limits.stall);
+            self.timers.watch_stall();
         }
         self.serve_assembly();
         self.note(index, notice::READABLE);
@@ -190,7 +196,9 @@ impl Connection {
             self.free(index);
         }
         self.offer();
-        self.settle();
+        if self.active == 0 {
+            self.settle();
+        }
     }
 
     /// Frees a slot that neither the wire nor the application uses.
@@ -209,6 +217,7 @@ impl Connection {
     }
 
     /// Says that a stream can be opened, to who was refused one.
+    #[inline]
     pub(super) fn offer(&mut self) {
         if self.wants_open && self.has_room() {
             self.wants_open = false;

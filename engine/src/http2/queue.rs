@@ -71,6 +71,10 @@ impl SendQueue {
     /// Moves `count` bytes, at most [`len`](SendQueue::len), from the front to `out`.
     pub(super) fn take(&mut self, mut count: usize, out: &mut Output) {
         count = count.min(self.len);
+        if self.shared.is_empty() && count == self.len {
+            out.extend_from_slice(self.small.get(self.taken..).unwrap_or_default());
+            return self.clear();
+        }
         self.len -= count;
         if self.shared.is_empty() {
             self.open -= count;

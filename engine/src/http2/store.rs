@@ -74,6 +74,8 @@ pub(super) struct Store {
     next: u32,
     /// Ids up to this one may have been reset by us and forgotten.
     forgotten: u32,
+    /// The generation of new slots.
+    generation: u32,
 }
 
 impl Store {
@@ -86,6 +88,7 @@ impl Store {
             far: Vec::new(),
             next: 1,
             forgotten: 0,
+            generation: 0,
         }
     }
 
@@ -94,7 +97,7 @@ impl Store {
         if let Some(index) = self.free.pop() {
             return index;
         }
-        self.slots.push(Slot::new());
+        self.slots.push(Slot::new(self.generation));
         self.slots.len() as u32 - 1
     }
 
@@ -219,10 +222,13 @@ impl Store {
             }
             return;
         }
-        if let Some(value) = self.window.get_mut(((id - self.base) / 2) as usize) {
+        let at = ((id - self.base) / 2) as usize;
+        if let Some(value) = self.window.get_mut(at) {
             *value = why.value();
         }
-        self.trim();
+        if at == 0 || self.window.len() > RETAIN {
+            self.trim();
+        }
     }
 
     fn trim(&mut self) {
@@ -253,6 +259,13 @@ impl Store {
             Some(Closed::ByUs) => self.forgotten = self.forgotten.max(id),
             Some(_) => {}
         }
+    }
+
+    /// Forgets all slots, of which none may be in use or in a list. Keys stay unique.
+    pub(super) fn clear(&mut self) {
+        let newest = self.slots.iter().map(|slot| slot.generation).max();
+        self.generation = newest.map_or(self.generation, |newest| newest.wrapping_add(1));
+        (self.slots, self.free) = (Vec::new(), Vec::new());
     }
 
     /// Gives back memory that an idle connection does not need. Keys stay unique.

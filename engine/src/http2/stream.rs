@@ -68,6 +68,13 @@ pub(super) enum Ready {
     Starved,
 }
 
+/// What a header block of an answer or a request is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Head,
+    Trailers,
+}
+
 /// Notices, one bit each.
 pub(super) mod notice {
     pub(in super::super) const OPENED: u8 = 1;
@@ -75,6 +82,15 @@ pub(super) mod notice {
     pub(in super::super) const WRITABLE: u8 = 4;
     pub(in super::super) const STOPPED: u8 = 8;
     pub(in super::super) const LOST: u8 = 16;
+}
+
+/// What is encoded when it is sent: a client's head and trailers, since its table depends on the order, and a server's
+/// informational heads.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    pub(super) interim: Vec<Head>,
+    pub(super) head: Head,
+    pub(super) trailers: Fields,
 }
 
 /// A stream, or the place for one.
@@ -101,7 +117,7 @@ pub(super) struct Slot {
 
     pub(super) head: Head,
     pub(super) has_head: bool,
-    pub(super) trailers: Head,
+    pub(super) trailers: Fields,
     pub(super) has_trailers: bool,
     pub(super) body: BytesMut,
     pub(super) credit: Credit,
@@ -110,11 +126,14 @@ pub(super) struct Slot {
     /// What is left of content-length, if one was given.
     pub(super) expected: Option<u64>,
 
-    /// Informational heads to send before the final one.
-    pub(super) interim: Vec<Head>,
-    pub(super) out_head: Head,
+    /// A server: the encoded head of the answer until it is sent, `answer_head` bytes of it, and the encoded trailers. A
+    /// server's encoder has no table, so that the order of encoding means nothing.
+    pub(super) answer: Vec<u8>,
+    pub(super) answer_head: u32,
     pub(super) head_pending: bool,
-    pub(super) out_trailers: Fields,
+    /// There are informational heads to send before the final one.
+    pub(super) has_interim: bool,
+    outgoing: Option<Box<Outgoing>>,
     pub(super) queue: SendQueue,
     pub(super) window: SendWindow,
     pub(super) place: Place,
@@ -125,9 +144,9 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(generation: u32) -> Self {
         Self {
-            generation: 0,
+            generation,
             id: 0,
             held: false,
             open: false,
@@ -140,16 +159,17 @@ impl Slot {
             stop_code: 0,
             head: Head::default(),
             has_head: false,
-            trailers: Head::default(),
+            trailers: Fields::new(),
             has_trailers: false,
             body: BytesMut::new(),
             credit: Credit::new(0, 0),
             updating: false,
             expected: None,
-            interim: Vec::new(),
-            out_head: Head::default(),
+            answer: Vec::new(),
+            answer_head: 0,
             head_pending: false,
-            out_trailers: Fields::new(),
+            has_interim: false,
+            outgoing: None,
             queue: SendQueue::default(),
             window: SendWindow::new(0),
             place: Place::Nowhere,
@@ -194,18 +214,32 @@ impl Slot {
         self.wants_room = false;
         self.clear_body();
         self.clear_output();
-        let heads = self.head.capacity_bytes() + self.trailers.capacity_bytes();
-        if heads + self.out_head.capacity_bytes() + self.out_trailers.capacity_bytes() > KEEP {
+        let outgoing =
+            self.outgoing.as_ref().map_or(0, |out| out.head.capacity_bytes() + out.trailers.capacity_bytes());
+        let heads = self.head.capacity_bytes() + self.trailers.capacity_bytes() + self.answer.capacity();
+        if heads + outgoing > KEEP {
             self.clear_heads();
         }
+    }
+
+    /// A part of the encoded answer.
+    #[inline]
+    pub(super) fn answered(&self, what: What) -> &[u8] {
+        let (head, trailers) = self.answer.split_at_checked(self.answer_head as usize).unwrap_or_default();
+        if what == What::Head { head } else { trailers }
+    }
+
+    /// What is encoded later.
+    pub(super) fn outgoing(&mut self) -> &mut Outgoing {
+        self.outgoing.get_or_insert_default()
     }
 
     #[cold]
     fn clear_heads(&mut self) {
         self.head = Head::default();
-        self.trailers = Head::default();
-        self.out_head = Head::default();
-        self.out_trailers = Fields::new();
+        self.trailers = Fields::new();
+        self.answer = Vec::new();
+        self.outgoing = None;
     }
 
     pub(super) fn clear_body(&mut self) {
@@ -219,9 +253,11 @@ impl Slot {
     /// Forgets what was to be sent.
     pub(super) fn clear_output(&mut self) {
         self.head_pending = false;
-        if !self.interim.is_empty() {
-            self.interim = Vec::new();
+        if std::mem::take(&mut self.has_interim) {
+            self.outgoing().interim = Vec::new();
         }
+        self.answer.clear();
+        self.answer_head = 0;
         self.queue.clear();
     }
 
@@ -240,7 +276,7 @@ impl Slot {
         if self.sending.is_over() {
             return Ready::No;
         }
-        if self.head_pending || !self.interim.is_empty() {
+        if self.head_pending || self.has_interim {
             return Ready::Yes;
         }
         if self.sending == Sending::Head {

@@ -26,17 +26,30 @@ pub(super) struct Timers {
     pub(super) block_since: Option<Instant>,
     /// No stream can be overdue before this time.
     scan: Option<Instant>,
+    /// When that stalls which begins now.
+    stall: Instant,
     linger: Option<Instant>,
     /// When the buffers of an idle connection are given back.
     pub(super) trim: Option<Instant>,
 }
 
 impl Timers {
+    /// Time goes on.
+    pub(super) fn tick(&mut self, now: Instant, stall: Duration) {
+        self.started.get_or_insert(now);
+        self.stall = now + stall;
+    }
+
+    /// Whether any time was told yet.
     #[inline]
-    pub(super) fn start(&mut self, now: Instant) {
-        if self.started.is_none() {
-            self.started = Some(now);
-        }
+    pub(super) fn is_started(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// A stream that makes no progress from now on is overdue at some time.
+    #[inline]
+    pub(super) fn watch_stall(&mut self) {
+        self.watch(self.stall);
     }
 
     /// A stream may be overdue at `deadline`.
@@ -159,6 +172,11 @@ impl Connection {
 
     /// Gives back what an idle connection does not need.
     fn trim(&mut self) {
+        // Lists may still name slots that nobody uses.
+        let unlisted = self.ring.is_empty() && self.starved.is_empty() && self.ready.is_empty();
+        if unlisted && self.control.updates.is_empty() && self.store.in_use() == 0 {
+            self.store.clear();
+        }
         self.store.shrink();
         self.control.shrink();
         self.block.shrink();

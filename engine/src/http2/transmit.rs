@@ -2,20 +2,12 @@
 
 use crate::Output;
 use crate::http2::connection::{Connection, Life};
-use crate::http2::frame::{self, FrameHeader, HEADER_LEN, MAX_FRAME, PREFACE, flag, kind};
+use crate::http2::frame::{self, FrameHeader, MAX_FRAME, PREFACE, flag, kind};
 use crate::http2::settings::{self, Role};
-use crate::http2::stream::{Place, Ready, Receiving, Sending, notice};
+use crate::http2::stream::{Place, Ready, Receiving, Sending, What, notice};
 
 /// Spare memory for encoding that is kept.
 const KEEP: usize = 16 * 1024;
-
-/// What a header block is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    Interim,
-    Head,
-    Trailers,
-}
 
 impl Connection {
     /// Appends frames until enough is pending in `out`. What the frames are depends on windows and on the peer's
@@ -80,45 +72,76 @@ impl Connection {
         let slot = self.store.slot(index);
         slot.place = Place::Nowhere;
         if slot.ready(connection_open) == Ready::Yes {
-            self.send_heads(index, out);
-            let sent_end = self.send_data(index, out);
-            self.send_end(index, sent_end, out);
+            let is_new = slot.id == 0;
+            if is_new || slot.has_interim {
+                self.begin(index, is_new, out);
+            }
+            self.send_all(index, out);
         }
-        self.schedule(index);
+        // Most are done with that, and gone.
+        let slot = self.store.slot(index);
+        if slot.open && !slot.sending.is_over() {
+            self.schedule(index);
+        }
     }
 
-    fn send_heads(&mut self, index: u32, out: &mut Output) {
-        let slot = self.store.slot(index);
-        if slot.id == 0 {
+    /// Gives a client's stream its id, and sends a server's informational heads.
+    #[inline(never)]
+    fn begin(&mut self, index: u32, is_new: bool, out: &mut Output) {
+        if is_new {
             let id = self.store.next_id();
             self.store.slot(index).id = id;
             self.store.open(id, index);
             self.draining |= !self.ids_left();
             self.update(index);
         }
-        if !self.store.slot(index).interim.is_empty() {
-            for head in std::mem::take(&mut self.store.slot(index).interim) {
-                self.scratch_head = head;
-                self.send_block(index, What::Interim, false, out);
+        let slot = self.store.slot(index);
+        if std::mem::take(&mut slot.has_interim) {
+            for head in std::mem::take(&mut slot.outgoing().interim) {
+                self.scratch.clear();
+                self.encoder.encode_response(&head, &mut self.scratch);
+                put_block(&self.scratch, false, slot.id, out);
             }
         }
+    }
+
+    /// Sends the head, data as far as the windows allow, and the end.
+    fn send_all(&mut self, index: u32, out: &mut Output) {
         let slot = self.store.slot(index);
+        slot.progress = self.now;
         if slot.head_pending {
             slot.head_pending = false;
             let end = slot.sending == Sending::Ending && slot.queue.is_empty();
             self.send_block(index, What::Head, end, out);
+            if end {
+                return self.end_send(index);
+            }
         }
+        if self.send_data(index, out) {
+            return;
+        }
+        // Trailers, or an empty END_STREAM, may go at a window of 0 (RFC 9113 §6.9.1).
+        let slot = self.store.slot(index);
+        if !slot.queue.is_empty() {
+            return;
+        }
+        match slot.sending {
+            Sending::EndingWithTrailers => self.send_block(index, What::Trailers, true, out),
+            Sending::Ending => {
+                frame::put(out.tail_mut(), kind::DATA, flag::END_STREAM, slot.id, &[]);
+            }
+            _ => return,
+        }
+        self.end_send(index);
     }
 
     /// Cuts a DATA frame, if there is something and the windows allow it. Returns whether it ended the stream.
+    #[inline]
     fn send_data(&mut self, index: u32, out: &mut Output) -> bool {
         let slot = self.store.slot(index);
-        if slot.queue.is_empty() || slot.sending == Sending::Head || slot.sending.is_over() {
-            return false;
-        }
         let windows = slot.window.available().min(self.send_window.available());
         let len = slot.queue.len().min(windows).min(MAX_FRAME);
-        if len == 0 {
+        if len == 0 || slot.sending == Sending::Head {
             return false;
         }
         let end = slot.sending == Sending::Ending && len == slot.queue.len();
@@ -126,7 +149,6 @@ impl Connection {
         out.extend_from_slice(&FrameHeader { len, kind: kind::DATA, flags, stream: slot.id }.encode());
         slot.queue.take(len, out);
         slot.window.sent(len);
-        slot.progress = self.now;
         self.send_window.sent(len);
         self.abuse.data_sent(len);
         if slot.wants_room && slot.queue.len() < self.limits.send_queue {
@@ -139,57 +161,27 @@ impl Connection {
         end
     }
 
-    /// Sends the trailers or an empty END_STREAM, which may go at a window of 0 (RFC 9113 §6.9.1).
-    fn send_end(&mut self, index: u32, sent_end: bool, out: &mut Output) {
-        let slot = self.store.slot(index);
-        if sent_end || !slot.open || slot.head_pending || !slot.queue.is_empty() {
-            return;
-        }
-        match slot.sending {
-            Sending::EndingWithTrailers => self.send_block(index, What::Trailers, true, out),
-            Sending::Ending => {
-                let (kind, flags) = (kind::DATA, flag::END_STREAM);
-                let header = FrameHeader { len: 0, kind, flags, stream: slot.id };
-                out.extend_from_slice(&header.encode());
-                self.end_send(index);
-            }
-            _ => {}
-        }
-    }
-
-    /// Encodes a header block and cuts it into HEADERS and CONTINUATIONs (RFC 9113 §4.3).
+    /// Sends a header block: a server's was encoded before, a client's is encoded now.
     fn send_block(&mut self, index: u32, what: What, end: bool, out: &mut Output) {
         let slot = self.store.slot(index);
         let stream = slot.id;
+        let early = self.role == Role::Server;
+        if early && !self.encoder.owes_size_updates() {
+            return put_block(slot.answered(what), end, stream, out);
+        }
         let block = &mut self.scratch;
         block.clear();
-        // Room for the header of the first frame, so that a block which fits is copied once.
-        block.extend_from_slice(&[0; HEADER_LEN]);
         match what {
-            What::Interim => self.encoder.encode_response(&self.scratch_head, block),
-            What::Trailers => self.encoder.encode_trailers(&slot.out_trailers, block),
-            What::Head if self.role == Role::Client => self.encoder.encode_request(&slot.out_head, block),
-            What::Head => self.encoder.encode_response(&slot.out_head, block),
+            _ if early => {
+                self.encoder.put_size_updates(block);
+                block.extend_from_slice(slot.answered(what));
+            }
+            What::Head => self.encoder.encode_request(&slot.outgoing().head, block),
+            What::Trailers => self.encoder.encode_trailers(&slot.outgoing().trailers, block),
         }
-        slot.progress = self.now;
-        let first = (block.len() - HEADER_LEN).min(MAX_FRAME);
-        let whole = first == block.len() - HEADER_LEN;
-        let flags = if end { flag::END_STREAM } else { 0 } | if whole { flag::END_HEADERS } else { 0 };
-        let header = FrameHeader { len: first, kind: kind::HEADERS, flags, stream }.encode();
-        block[..HEADER_LEN].copy_from_slice(&header);
-        let (head, mut rest) = block.split_at(HEADER_LEN + first);
-        out.extend_from_slice(head);
-        while !rest.is_empty() {
-            let (part, after) = rest.split_at(rest.len().min(MAX_FRAME));
-            let flags = if after.is_empty() { flag::END_HEADERS } else { 0 };
-            frame::put(out.tail_mut(), kind::CONTINUATION, flags, stream, part);
-            rest = after;
-        }
+        put_block(block, end, stream, out);
         if block.capacity() > KEEP {
             *block = Vec::new();
-        }
-        if end {
-            self.end_send(index);
         }
     }
 
@@ -199,5 +191,22 @@ impl Connection {
             self.store.slot(index).place = Place::Ring;
             self.ring.push_back(index);
         }
+    }
+}
+
+/// Cuts a header block into HEADERS and CONTINUATIONs (RFC 9113 §4.3).
+fn put_block(block: &[u8], end: bool, stream: u32, out: &mut Output) {
+    let end = if end { flag::END_STREAM } else { 0 };
+    if block.len() <= MAX_FRAME {
+        return frame::put(out.tail_mut(), kind::HEADERS, end | flag::END_HEADERS, stream, block);
+    }
+    let mut parts = block.chunks(MAX_FRAME).peekable();
+    let (mut kind, mut flags) = (kind::HEADERS, end);
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            flags |= flag::END_HEADERS;
+        }
+        frame::put(out.tail_mut(), kind, flags, stream, part);
+        (kind, flags) = (kind::CONTINUATION, 0);
     }
 }

@@ -21,6 +21,7 @@ pub struct Echo {
     http: http2::Connection,
     head: Head,
     trailers: Fields,
+    body: Vec<u8>,
     input: BytesMut,
     output: Output,
     done: u64,
@@ -33,7 +34,7 @@ impl Echo {
         let mut trailers = Fields::new();
         trailers.push("grpc-status", b"0");
         let http = http2::Connection::server(Limits::default());
-        Self { http, head, trailers, input: BytesMut::new(), output: Output::new(), done: 0 }
+        Self { http, head, trailers, body: Vec::new(), input: BytesMut::new(), output: Output::new(), done: 0 }
     }
 }
 
@@ -46,10 +47,13 @@ impl Side for Echo {
             if self.http.receive_end(key) != Some(ReceiveEnd::Clean) {
                 continue;
             }
-            let body = self.http.body(key).map(std::mem::take).unwrap_or_default();
-            self.http.release(NOW, key, body.len()).expect("a known stream");
+            let body = self.http.body(key).expect("a known stream");
+            self.body.clear();
+            self.body.extend_from_slice(body);
+            body.clear();
+            self.http.release(NOW, key, self.body.len()).expect("a known stream");
             self.http.respond(NOW, key, &self.head, false).expect("a stream that is open");
-            self.http.push(key, &body);
+            self.http.push(key, &self.body);
             self.http.finish_with_trailers(key, &self.trailers);
             self.http.drop_stream(NOW, key);
             self.done += 1;

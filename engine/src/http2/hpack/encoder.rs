@@ -150,8 +150,36 @@ impl Encoder {
         self.table.capacity_bytes() + memos.sum::<usize>()
     }
 
+    /// Whether the next block must begin with [`put_size_updates`](Encoder::put_size_updates).
+    #[inline]
+    pub(crate) fn owes_size_updates(&self) -> bool {
+        self.lowest.is_some()
+    }
+
+    /// Appends what a block must begin with that was encoded before its time.
+    pub(crate) fn put_size_updates(&mut self, out: &mut Vec<u8>) {
+        self.size_updates(out);
+    }
+
+    /// Appends the block of a response before its time: this encoder has no table, so that blocks may be sent in any
+    /// order.
+    pub(crate) fn encode_response_early(&mut self, head: &Head, out: &mut Vec<u8>) {
+        debug_assert_eq!(self.cap, 0, "blocks depend on their order");
+        self.encode_block(Source::Response(head), out);
+    }
+
+    /// Appends the block of trailers before its time.
+    pub(crate) fn encode_trailers_early(&mut self, fields: &Fields, out: &mut Vec<u8>) {
+        debug_assert_eq!(self.cap, 0, "blocks depend on their order");
+        self.encode_block(Source::Trailers(fields), out);
+    }
+
     fn encode(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
         self.size_updates(out);
+        self.encode_block(source, out);
+    }
+
+    fn encode_block(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
         let generation = self.table.generation();
         self.clock = self.clock.wrapping_add(1);
         if let Some(memo) = self.memos.iter_mut().find(|memo| memo.matches(source, generation)) {
@@ -327,7 +355,10 @@ impl Memo {
         self.generation == generation
             && self.kind == Some(source.kind())
             && match source {
-                Source::Request(head) | Source::Response(head) => self.head == *head,
+                Source::Request(head) => self.head == *head,
+                Source::Response(head) => {
+                    self.head.status() == head.status() && self.head.fields == head.fields
+                }
                 Source::Trailers(fields) => self.head.fields == *fields,
             }
     }

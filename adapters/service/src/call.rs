@@ -8,6 +8,7 @@ use antiphon::rpc::{Coding, HttpVersion, Messages, Method, Protocol, Shape};
 use antiphon::server::Request;
 use antiphon::{CallId, Instant, Metadata, Status};
 
+use crate::interceptor::client::{Flight, Gate};
 use crate::interceptor::extra::Extra;
 use crate::{Codec, Link};
 
@@ -30,14 +31,18 @@ pub(crate) struct Call {
     pub(crate) coding: Option<Arc<dyn Coding>>,
     /// A client's receiver has taken the outcome, and the connection has let go of the call.
     pub(crate) outcome: OnceLock<Result<(), Status>>,
-    /// A server's response headers have left.
+    /// A client's call with interceptors around it.
+    pub(crate) flight: Option<Arc<Flight>>,
+    /// A client's call as its interceptors see it.
+    pub(crate) gate: Option<Arc<Gate>>,
+    /// The headers have left.
     headers_sent: AtomicBool,
     outgoing: Mutex<Outgoing>,
     /// What interceptors have attached; mostly nothing.
     extra: OnceLock<Box<Extra>>,
 }
 
-/// What a server's handler sets for the response.
+/// What a server sets for the response, or a client's interceptors for the request.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pub(crate) headers: Metadata,
@@ -46,6 +51,9 @@ pub(crate) struct Outgoing {
 }
 
 impl Call {
+    /// The id of what no connection knows: a client's call that has not begun.
+    pub(crate) const UNSTARTED: CallId = CallId { index: u32::MAX, generation: u32::MAX };
+
     pub(crate) fn new(link: Arc<dyn Link>, id: CallId, client: bool) -> Self {
         Self {
             link,
@@ -61,6 +69,8 @@ impl Call {
             headers: Metadata::new(),
             coding: None,
             outcome: OnceLock::new(),
+            flight: None,
+            gate: None,
             headers_sent: AtomicBool::new(false),
             outgoing: Mutex::new(Outgoing::default()),
             extra: OnceLock::new(),
@@ -104,6 +114,13 @@ impl Call {
         self.headers_sent.load(Ordering::Acquire)
     }
 
+    /// The headers of a request that is about to leave: from now on nothing more can be set.
+    pub(crate) fn freeze_headers(&self) -> Metadata {
+        let outgoing = self.outgoing();
+        self.headers_sent.store(true, Ordering::Release);
+        outgoing.headers.clone()
+    }
+
     /// A server: sends the response headers unless they have been sent.
     pub(crate) fn send_headers(&self) {
         if self.client || self.headers_sent() {
@@ -122,7 +139,10 @@ impl Call {
 impl Call {
     /// What has been attached; nothing has, mostly, and that costs one load.
     fn extra(&self) -> Option<&Extra> {
-        self.extra.get().map(|extra| &**extra)
+        match &self.flight {
+            None => self.extra.get().map(|extra| &**extra),
+            Some(flight) => flight.view().extra(),
+        }
     }
 
     pub(crate) fn attach(&self) -> &Extra {
@@ -148,7 +168,11 @@ impl Call {
     }
 
     /// Shows a message that was received to the interceptors, which may change or refuse it.
-    pub(crate) fn see_received<T: 'static>(&self, message: &mut T, size: usize) -> Result<(), Status> {
+    pub(crate) fn see_received<T: 'static>(
+        &self,
+        message: &mut T,
+        size: Option<usize>,
+    ) -> Result<(), Status> {
         match self.extra() {
             Some(extra) => extra.see_received(message, size, !self.client),
             None => Ok(()),
@@ -158,7 +182,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.client && self.outcome.get().is_none() {
+        if self.client && self.id != Self::UNSTARTED && self.outcome.get().is_none() {
             self.link.drop_call(self.id);
         }
     }

@@ -9,16 +9,17 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use antiphon::rpc::{HttpVersion, Method, Protocol};
-use antiphon::{End, EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
+use antiphon::{EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
 
 use crate::call::Call;
 use crate::link::end_status;
 use crate::{Message, Peer};
 
-/// A server's view of one call beside its messages: what came with the request, and what goes with the response.
+/// One call beside its messages, as a handler sees it, or an interceptor at either side: what was received, and what is
+/// sent.
 ///
 /// Cheap to clone, and free to go anywhere. [`headers`](Context::headers) are those received; what is
-/// [set](Context::set_header) is sent. A context that outlives its call keeps what was received and can set nothing.
+/// [set](Context::set_header) is sent: with the response at a server, with the request at a client. A context that outlives its call keeps what was received and can set nothing.
 #[derive(Clone)]
 pub struct Context {
     call: Arc<Call>,
@@ -29,12 +30,24 @@ impl Context {
         Self { call }
     }
 
-    /// The headers of the request, without the protocol's own.
+    /// The headers received, without the protocol's own: those of the request. At a client, those of the response once
+    /// they are known, at the latest when [`Next::run`](crate::Next::run) returns.
     pub fn headers(&self) -> &Metadata {
-        &self.call.headers
+        match &self.call.gate {
+            None => &self.call.headers,
+            Some(gate) => gate.headers(),
+        }
     }
 
-    /// Adds a header to the response. A name that ends in `-bin` takes bytes.
+    /// At a client: the trailers of the response, when [`Next::run`](crate::Next::run) returns. Empty before that, and
+    /// at a server.
+    pub fn trailers(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        self.call.gate.as_ref().map_or(&NONE, |gate| gate.trailers())
+    }
+
+    /// Adds a header to what this side sends: the response, or at a client the request. A name that ends in `-bin`
+    /// takes bytes.
     ///
     /// # Errors
     /// `internal` when the headers have been sent or the handler has returned, or for a name or value that may not be
@@ -48,7 +61,7 @@ impl Context {
     }
 
     /// Sends the response headers now and not with the first message. It never waits, and does nothing the second
-    /// time.
+    /// time, nor at a client.
     pub fn send_headers(&self) {
         self.call.send_headers();
     }
@@ -56,8 +69,10 @@ impl Context {
     /// Adds a trailer to the response, until the handler returns. It is sent after a good end and beside an error.
     ///
     /// # Errors
-    /// `internal` when the handler has returned, or for a name or value that may not be sent.
+    /// `internal` when the handler has returned, for a name or value that may not be sent, and at a client, whose
+    /// requests have none.
     pub fn set_trailer(&self, name: &str, value: impl IntoValue) -> Result<(), Status> {
+        self.require_server()?;
         let mut outgoing = self.call.outgoing();
         if outgoing.finished {
             return Err(fault(Misuse::AlreadyClosed));
@@ -90,6 +105,7 @@ impl Context {
     /// # Errors
     /// As [`set_trailer`](Context::set_trailer), without a call of `change`.
     pub fn update_trailers<R>(&self, change: impl FnOnce(&mut Metadata) -> R) -> Result<R, Status> {
+        self.require_server()?;
         let mut trailers = {
             let mut outgoing = self.call.outgoing();
             if outgoing.finished {
@@ -190,20 +206,25 @@ impl Context {
 
     /// Waits until the call has ended for whatever reason but its handler's return: the peer cancelled, the deadline
     /// passed, or the connection was lost. An async handler is dropped then, so this is for work that was detached
-    /// from it.
+    /// from it. At a client: until its outcome is known; [`EndedBy::Answer`] is a good one.
     pub async fn cancelled(&self) -> EndedBy {
+        if let Some(gate) = &self.call.gate {
+            return poll_fn(|context| gate.poll_watch(context)).await;
+        }
         let end = poll_fn(|context: &mut task::Context<'_>| self.call.link.poll_watch(self.call.id, context));
         end_status(end.await).ended()
     }
 
-    /// Whether the call has ended: nobody waits for the answer any more.
+    /// Whether the call has ended: nobody waits for the answer any more, or at a client, its outcome is known.
     pub fn is_cancelled(&self) -> bool {
-        self.ended().is_some()
+        match &self.call.gate {
+            None => self.call.link.ended(self.call.id).is_some(),
+            Some(gate) => gate.is_settled(),
+        }
     }
 
-    /// How the call ended, unless its handler still works for somebody.
-    fn ended(&self) -> Option<End> {
-        self.call.link.ended(self.call.id)
+    fn require_server(&self) -> Result<(), Status> {
+        if self.call.client { Err(fault(Misuse::WrongState)) } else { Ok(()) }
     }
 }
 

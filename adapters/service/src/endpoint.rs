@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon::rpc::{ClientRequest, Coding, Messages, Method, Payload};
+use antiphon::rpc::{ClientRequest, Coding, HttpVersion, Messages, Method, Payload};
 use antiphon::{CallId, Instant, Metadata, Misuse, SendError, StartError, Status};
 
 /// What a pull at a call gave.
@@ -97,6 +97,10 @@ pub trait Endpoint: Send + 'static {
         Err(Misuse::WrongState)
     }
 
+    /// A client: the version of HTTP.
+    fn version(&self) -> HttpVersion {
+        HttpVersion::Http2
+    }
     /// A client: whether a call can be started now. After a `false` an `Available` follows when one can.
     fn can_start(&mut self) -> bool {
         false

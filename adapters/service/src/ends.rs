@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use antiphon::rpc::{ClientRequest, Coding, Method, Payload};
+use antiphon::rpc::{ClientRequest, Coding, HttpVersion, Method, Payload};
 use antiphon::server::{Read, ReadEnd, Request};
 use antiphon::{CallId, End, Instant, Metadata, Misuse, SendError, StartError, Status, client, server};
 
@@ -137,6 +137,10 @@ impl Endpoint for client::Connection {
 
     fn abort(&mut self, now: Instant) {
         self.abort(now);
+    }
+
+    fn version(&self) -> HttpVersion {
+        self.version()
     }
 
     fn can_start(&mut self) -> bool {

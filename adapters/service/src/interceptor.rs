@@ -10,13 +10,14 @@ use antiphon::Status;
 
 use crate::Context;
 
+pub(crate) mod client;
 pub(crate) mod extra;
 pub(crate) mod server;
 
 pub use extra::{Direction, Message};
 
 /// Code around a whole call: at a server by [`Router::intercept`](crate::Router::intercept), at a client by
-/// `Client::intercept`. The first one added is the outermost.
+/// [`Client::intercept`](crate::Client::intercept). The first one added is the outermost.
 ///
 /// ```
 /// use antiphon_service::{Context, Interceptor, Next, Status};
@@ -55,7 +56,8 @@ pub use extra::{Direction, Message};
 /// that end, and the code after it runs. Until that has returned, the call keeps its slot, so that a peer cannot make
 /// more of it wait than it may have calls open; but nothing else bounds it: do not wait for ever there.
 ///
-/// A client that drops its call drops the interceptors around it too, wherever they are: use a guard's `Drop` for what
+/// At a client the deadline is watched from [`Next::run`] on: what waits before it bounds itself, by
+/// [`Context::time_left`] for example. A client that drops its call drops the interceptors around it too, wherever they are: use a guard's `Drop` for what
 /// must run.
 ///
 /// # Where it runs

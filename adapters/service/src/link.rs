@@ -3,7 +3,7 @@
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
-use antiphon::rpc::{ClientRequest, Coding, Payload};
+use antiphon::rpc::{ClientRequest, Coding, HttpVersion, Payload};
 use antiphon::{
     CallId, ConnectionError, End, EndedBy, Event, Instant, Machine, Metadata, Misuse, SendError, Status,
 };
@@ -81,6 +81,8 @@ pub trait Calls {
     fn leave_queue(&self, ticket: Ticket);
     /// Waits for the response headers; `None` when there will be none.
     fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
+    /// A client: the version of HTTP.
+    fn version(&self) -> HttpVersion;
     /// A client: the outcome of a call, if it has one. What came before it is kept for the receiver.
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>>;
 }
@@ -303,6 +305,10 @@ where
             }
             if access.has_ended(call) { Poll::Ready(None) } else { Poll::Pending }
         })
+    }
+
+    fn version(&self) -> HttpVersion {
+        self.access(|access| access.endpoint().version())
     }
 
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use antiphon::{Metadata, Status};
 
 use crate::call::{Call, Inbox};
+use crate::interceptor::client::Side;
 use crate::link::{Received, end_status, more_than_one};
 use crate::{Async, Blocking, Codec};
 
@@ -25,16 +26,117 @@ pub struct Receiver<T, W = Async> {
     scratch: Vec<u8>,
     /// The end has been given to an iterator, which ends then.
     exhausted: bool,
+    /// A client: the interceptors around the call have seen its end.
+    concluded: bool,
+    /// A client: a call that was not begun is begun again, and the interceptors around it see one call.
+    pub(crate) may_retry: bool,
+    /// A message has been received: an interceptor's own answer is not wanted.
+    received: bool,
     _wait: PhantomData<fn() -> W>,
 }
 
 impl<T: 'static, W> Receiver<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
-        Self { call, codec, inbox, scratch: Vec::new(), exhausted: false, _wait: PhantomData }
+        Self {
+            call,
+            codec,
+            inbox,
+            scratch: Vec::new(),
+            exhausted: false,
+            concluded: false,
+            may_retry: false,
+            received: false,
+            _wait: PhantomData,
+        }
     }
 
     /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.
     pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        if self.call.flight.is_some() {
+            return self.poll_intercepted(context);
+        }
+        self.poll_next(context)
+    }
+
+    /// As [`poll_recv`](Receiver::poll_recv), with interceptors around a client's call: the end is what they make of
+    /// it.
+    fn poll_intercepted(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        self.poll_chain(context);
+        if !self.concluded {
+            let outcome = match ready!(self.poll_next(context)) {
+                Ok(Some(message)) => {
+                    self.received = true;
+                    return Poll::Ready(Ok(Some(message)));
+                }
+                Ok(None) => Ok(()),
+                Err(status) if self.may_retry && status.unprocessed() => return Poll::Ready(Err(status)),
+                Err(status) => Err(status),
+            };
+            ready!(self.poll_end(outcome, context));
+        }
+        if !self.received {
+            self.received = true;
+            if let Some(answer) = self.take_answer() {
+                return Poll::Ready(answer.map(Some));
+            }
+        }
+        Poll::Ready(self.inbox.end.clone().unwrap_or(Ok(())).map(|()| None))
+    }
+
+    /// Lets the interceptors go on. They may have ended the call before its outcome is known; if its sender has met
+    /// that, what came before it is still received.
+    fn poll_chain(&mut self, context: &mut Context<'_>) {
+        let Some(flight) = self.call.flight.clone() else { return };
+        if self.concluded {
+            return;
+        }
+        match flight.poll(Side::Receiver, context) {
+            Poll::Ready(end) if !flight.is_settled() => self.conclude(end),
+            Poll::Pending if flight.was_left() => self.call.link.cancel(self.call.id),
+            _ => {}
+        }
+    }
+
+    /// Tells the interceptors the outcome, and waits for what they make of it.
+    fn poll_end(&mut self, outcome: Result<(), Status>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(flight) = self.call.flight.clone() else { return Poll::Ready(()) };
+        if let Some(headers) = &self.inbox.headers {
+            flight.met_headers(headers);
+        }
+        flight.met_trailers(&self.inbox.trailers);
+        flight.settle(outcome);
+        let end = ready!(flight.poll(Side::Receiver, context));
+        self.conclude(end);
+        Poll::Ready(())
+    }
+
+    fn conclude(&mut self, end: Result<(), Status>) {
+        if self.inbox.end.is_none() {
+            self.call.link.cancel(self.call.id);
+        }
+        self.call.link.drop_call(self.call.id);
+        self.inbox.run = None;
+        self.inbox.end = Some(end.clone());
+        let _ = self.call.outcome.set(end);
+        self.concluded = true;
+    }
+
+    /// The answer of an interceptor in place of the peer's, if the call ended well.
+    fn take_answer(&mut self) -> Option<Result<T, Status>> {
+        if !matches!(self.inbox.end, Some(Ok(()))) {
+            return None;
+        }
+        let answer = match self.call.take_answer()?.downcast::<T>() {
+            Ok(mut message) => self.call.see_received(&mut *message, None).map(|()| *message),
+            Err(_) => Err(Status::internal("an interceptor answered with a message of another type")),
+        };
+        if let Err(status) = &answer {
+            self.inbox.end = Some(Err(status.clone()));
+        }
+        Some(answer)
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
         loop {
             if let Some(run) = &mut self.inbox.run {
                 match run.next(&mut self.scratch) {
@@ -52,7 +154,8 @@ impl<T: 'static, W> Receiver<T, W> {
     fn poll_pull(&mut self, one: bool, context: &mut Context<'_>) -> Poll<()> {
         let inbox = &mut Received(&mut self.inbox);
         ready!(self.call.link.poll_read(self.call.id, one, inbox, context));
-        if let (true, Some(end)) = (self.call.client, &self.inbox.end) {
+        let told = self.call.client && self.call.flight.is_none();
+        if let (true, Some(end)) = (told, &self.inbox.end) {
             // Nobody else takes the outcome: it is told once, to the sender too.
             let _ = self.call.outcome.set(end.clone());
         }
@@ -61,7 +164,7 @@ impl<T: 'static, W> Receiver<T, W> {
 
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
         let decoded = message.and_then(|bytes| {
-            let size = bytes.len();
+            let size = Some(bytes.len());
             let mut message = self.codec.decode(bytes)?;
             self.call.see_received(&mut message, size)?;
             Ok(message)
@@ -90,7 +193,10 @@ impl<T: 'static, W> Receiver<T, W> {
                     return Poll::Ready(Err(status));
                 }
                 (Some(message), None) => *first = Some(message),
-                (None, Some(message)) => return Poll::Ready(Ok(message)),
+                (None, Some(message)) => {
+                    // An interceptor may have replaced it, having seen how the call ended.
+                    return Poll::Ready(self.take_answer().unwrap_or(Ok(message)));
+                }
                 (None, None) => {
                     return Poll::Ready(Err(Status::unimplemented(
                         "no message where exactly one was to come",
@@ -104,6 +210,21 @@ impl<T: 'static, W> Receiver<T, W> {
         if !self.call.client || self.inbox.headers.is_some() {
             return Poll::Ready(Ok(()));
         }
+        self.poll_chain(context);
+        let result = match ready!(self.poll_raw_headers(context)) {
+            Err(status) if self.call.flight.is_some() && !self.concluded => {
+                ready!(self.poll_end(Err(status), context));
+                self.inbox.end.clone().unwrap_or(Ok(())).and_then(|()| Err(end_status(None)))
+            }
+            result => result,
+        };
+        if let (Some(flight), Some(headers)) = (&self.call.flight, &self.inbox.headers) {
+            flight.met_headers(headers);
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_raw_headers(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.inbox.end.is_none() {
             self.inbox.headers = ready!(self.call.link.poll_headers(self.call.id, context));
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use antiphon::{EndedBy, SendError, Status};
 
 use crate::call::Call;
+use crate::interceptor::client::Side;
 use crate::link::end_status;
 use crate::reply::{misuse_status, pack};
 use crate::{Async, Blocking, Codec};
@@ -27,6 +28,8 @@ pub struct Sender<T, W = Async> {
     /// The last message left room for another.
     room: bool,
     closed: bool,
+    /// A client with interceptors around the call: the error that the peer ended it with.
+    met: Option<Status>,
     _wait: PhantomData<fn() -> W>,
 }
 
@@ -39,6 +42,15 @@ pub(crate) struct Staged<T> {
 impl<T> Staged<T> {
     pub(crate) fn new(message: T) -> Self {
         Self { message, seen: false }
+    }
+
+    /// Shows it once, however often it is tried to send it.
+    pub(crate) fn see(&mut self, show: impl FnOnce(&mut T) -> Result<(), Status>) -> Result<(), Status> {
+        if !self.seen {
+            show(&mut self.message)?;
+            self.seen = true;
+        }
+        Ok(())
     }
 }
 
@@ -72,7 +84,7 @@ impl<T> std::error::Error for TrySendError<T> {}
 
 impl<T: 'static, W> Sender<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>) -> Self {
-        Self { call, codec, scratch: Vec::new(), room: true, closed: false, _wait: PhantomData }
+        Self { call, codec, scratch: Vec::new(), room: true, closed: false, met: None, _wait: PhantomData }
     }
 
     /// Waits for room.
@@ -89,8 +101,41 @@ impl<T: 'static, W> Sender<T, W> {
         Poll::Ready(Ok(()))
     }
 
+    /// Does `work`, or learns that the interceptors around a client's call have ended it, or what they make of an error
+    /// that ended it.
+    fn poll_intercepted(
+        &mut self,
+        context: &mut Context<'_>,
+        work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<Result<(), Status>>,
+    ) -> Poll<Result<(), Status>> {
+        let flight = match &self.call.flight {
+            Some(flight) if !self.closed => Arc::clone(flight),
+            _ => return work(self, context),
+        };
+        match flight.poll(Side::Sender, context) {
+            Poll::Ready(end) => return Poll::Ready(Err(end.err().unwrap_or_else(answered))),
+            Poll::Pending if flight.is_settled() => return Poll::Pending,
+            Poll::Pending if flight.was_left() => self.call.link.cancel(self.call.id),
+            Poll::Pending => {}
+        }
+        let result = ready!(work(self, context));
+        let Some(met) = self.met.take() else { return Poll::Ready(result) };
+        flight.settle(Err(met));
+        let end = ready!(flight.poll(Side::Sender, context));
+        Poll::Ready(Err(end.err().unwrap_or_else(answered)))
+    }
+
     /// Waits for room, then encodes and queues in the same poll.
     pub(crate) fn poll_send(
+        &mut self,
+        message: &mut Staged<T>,
+        last: bool,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Status>> {
+        self.poll_intercepted(context, |this, context| this.poll_queue(message, last, context))
+    }
+
+    fn poll_queue(
         &mut self,
         message: &mut Staged<T>,
         last: bool,
@@ -108,10 +153,7 @@ impl<T: 'static, W> Sender<T, W> {
     }
 
     fn queue(&mut self, staged: &mut Staged<T>, last: bool) -> Result<(), Refused> {
-        if !staged.seen {
-            self.call.see_sent(&mut staged.message, &*self.codec).map_err(Refused::Failed)?;
-            staged.seen = true;
-        }
+        staged.see(|message| self.call.see_sent(message, &*self.codec)).map_err(Refused::Failed)?;
         self.call.send_headers();
         let packed =
             pack(&self.call, &*self.codec, &staged.message, &mut self.scratch).map_err(Refused::Failed)?;
@@ -137,6 +179,16 @@ impl<T: 'static, W> Sender<T, W> {
         if self.closed {
             return Err(TrySendError::Failed(closed()));
         }
+        if let Some(end) = self.call.flight.as_ref().and_then(|flight| flight.poll_now()) {
+            return Err(TrySendError::Failed(end.err().unwrap_or_else(answered)));
+        }
+        match self.try_queue(message) {
+            Err(TrySendError::Failed(status)) => Err(TrySendError::Failed(self.told(status))),
+            result => result,
+        }
+    }
+
+    fn try_queue(&mut self, message: T) -> Result<(), TrySendError<T>> {
         if !self.room {
             match self.call.link.room(self.call.id) {
                 Ok(()) => self.room = true,
@@ -149,6 +201,17 @@ impl<T: 'static, W> Sender<T, W> {
             Ok(()) => Ok(()),
             Err(Refused::Full) => Err(TrySendError::Full(staged.message)),
             Err(Refused::Failed(status)) => Err(TrySendError::Failed(status)),
+        }
+    }
+
+    /// The interceptors around a client's call are told the error that ended it, and may replace it if they need not
+    /// wait for that.
+    fn told(&mut self, status: Status) -> Status {
+        let (Some(flight), Some(met)) = (&self.call.flight, self.met.take()) else { return status };
+        flight.settle(Err(met));
+        match flight.poll_now() {
+            Some(end) => end.err().unwrap_or_else(answered),
+            None => status,
         }
     }
 
@@ -176,7 +239,7 @@ impl<T: 'static, W> Sender<T, W> {
     }
 
     /// Why the call takes no message: the one error of a call, from the sender's side.
-    fn refusal(&self, error: SendError) -> Status {
+    fn refusal(&mut self, error: SendError) -> Status {
         if let Some(outcome) = self.call.outcome.get() {
             return outcome.clone().err().unwrap_or_else(answered);
         }
@@ -184,7 +247,9 @@ impl<T: 'static, W> Sender<T, W> {
             SendError::Misuse(antiphon::Misuse::UnknownCall) => end_status(None),
             SendError::Misuse(misuse) => misuse_status(misuse),
             SendError::Blocked | SendError::Ended if self.call.client => {
-                self.call.link.outcome(self.call.id).and_then(Result::err).unwrap_or_else(answered)
+                let outcome = self.call.link.outcome(self.call.id).and_then(Result::err);
+                self.met = outcome.clone().filter(|_| self.call.flight.is_some());
+                outcome.unwrap_or_else(answered)
             }
             SendError::Blocked | SendError::Ended => end_status(self.call.link.ended(self.call.id)),
         }
@@ -221,7 +286,7 @@ impl<T: 'static> Sender<T, Async> {
     /// # Errors
     /// As [`send`](Sender::send).
     pub async fn ready(&mut self) -> Result<(), Status> {
-        poll_fn(|context| self.poll_room(context)).await
+        poll_fn(|context| self.poll_intercepted(context, Self::poll_room)).await
     }
 }
 
@@ -242,7 +307,9 @@ impl<T: 'static> Sender<T, Blocking> {
     /// As [`send`](Sender::send).
     pub fn ready(&mut self) -> Result<(), Status> {
         let call = Arc::clone(&self.call);
-        crate::wait::wait(&call.link, call.deadline, |context| self.poll_room(context))
+        crate::wait::wait(&call.link, call.deadline, |context| {
+            self.poll_intercepted(context, Self::poll_room)
+        })
     }
 }
 

@@ -508,7 +508,7 @@ fn what_hooks_keep_is_dropped_with_the_call() {
         });
         let served = env.serve(plain.merge(echo().intercept(keeping))).await;
         let client = served.connect(HttpVersion::Http2).await;
-        all_shapes(&client, options()).await.map(Result::unwrap);
+        let _ = all_shapes(&client, options()).await.map(Result::unwrap);
         let dropped = || Arc::strong_count(&kept) == 2;
         until("the hooks are gone", dropped).await;
         client.unary("/t.T/Plain", "x".into(), options()).await.unwrap();

@@ -5,5 +5,6 @@ mod ends;
 mod env;
 mod flow;
 mod intercept;
+mod intercept_client;
 mod shapes;
 mod transports;

@@ -6,18 +6,20 @@ use core::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use antiphon::rpc::{ClientRequest, Method, Payload, Protocol, Shape};
-use antiphon::{CallId, EndedBy, Metadata, SendError, Status};
+use antiphon::{EndedBy, Metadata, SendError, Status};
 use bytes::Bytes;
 
 use crate::call::{Call, Inbox};
 use crate::handler::MethodCodecs;
+use crate::interceptor::client::Flight;
+use crate::interceptor::{Around, Erased};
 use crate::link::Starting;
 use crate::reply::{misuse_status, pack};
 use crate::router::slashed;
 use crate::sender::Staged;
 use crate::slots::Ticket;
 use crate::wait::block_on;
-use crate::{Async, Blocking, Link, Peer, Receiver, Sender};
+use crate::{Async, Blocking, Interceptor, Link, Peer, Receiver, Sender};
 
 mod options;
 mod streams;
@@ -35,6 +37,7 @@ pub use streams::{BidiStream, ClientStream};
 pub struct Client<W = Async> {
     connection: Arc<Connection>,
     defaults: Arc<CallOptions>,
+    around: Option<Around>,
     _wait: PhantomData<fn() -> W>,
 }
 
@@ -101,7 +104,7 @@ impl<W> Client<W> {
     pub fn new(link: Arc<dyn Link>, scheme: &str, authority: &str) -> Self {
         let connection =
             Connection { link, scheme: scheme.into(), authority: authority.into(), raw: MethodCodecs::raw() };
-        Self { connection: Arc::new(connection), defaults: Arc::default(), _wait: PhantomData }
+        Self { connection: Arc::new(connection), defaults: Arc::default(), around: None, _wait: PhantomData }
     }
 
     /// A view of this client whose calls have these options unless they say otherwise: [`CallOptions`], a
@@ -110,6 +113,15 @@ impl<W> Client<W> {
     pub fn with(&self, options: impl Into<CallOptions>) -> Self {
         let defaults = options.into().over(&self.defaults);
         Self { defaults: Arc::new(defaults), ..self.clone() }
+    }
+
+    /// A view of this client with an interceptor around each of its calls, inside of those that this client has: the
+    /// first one added is the outermost.
+    #[must_use]
+    pub fn intercept(&self, interceptor: impl Interceptor) -> Self {
+        let inner: Arc<dyn Erased> = Arc::new(interceptor);
+        let around = self.around.iter().flat_map(|around| around.iter()).cloned().chain([inner]).collect();
+        Self { around: Some(around), ..self.clone() }
     }
 
     /// Who is at the other end.
@@ -136,6 +148,7 @@ impl<W> Client<W> {
         Client {
             connection: Arc::clone(&self.connection),
             defaults: Arc::clone(&self.defaults),
+            around: self.around.clone(),
             _wait: PhantomData,
         }
     }
@@ -153,12 +166,13 @@ impl<W> Client<W> {
 
     /// Starts a call, waiting for a slot. The halves are there before the response headers are. A message is sent in
     /// the same step if it need not be compressed; the sender is closed then.
-    async fn open<I: 'static, O: 'static, V>(
+    async fn start<I: 'static, O: 'static, V>(
         &self,
         path: &str,
         method: Method,
         codecs: &MethodCodecs<I, O>,
         options: &CallOptions,
+        flight: Option<&Arc<Flight>>,
         message: Option<&mut Staged<I>>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
@@ -167,28 +181,26 @@ impl<W> Client<W> {
         let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
         let coding = options.coding.as_ref().and_then(Option::as_deref);
+        let headers = flight.map(|flight| flight.view().freeze_headers());
         let request = ClientRequest::new(protocol, codec, method, &self.connection.authority, path)
             .scheme(&self.connection.scheme)
-            .metadata(&options.metadata)
+            .metadata(headers.as_ref().unwrap_or(&options.metadata))
             .deadline(options.deadline)
             .coding(coding)
             .use_get(options.use_get.unwrap_or(false));
-        let mut call = Call::new(Arc::clone(link), CallId { index: 0, generation: 0 }, false);
-        call.procedure.push_str(path);
-        call.method = method;
-        call.codec.push_str(codec);
-        call.protocol = Some(protocol);
-        call.deadline = options.deadline;
-        call.takes_one = !method.shape.returns_stream();
+        let mut call = self.describe(path, method, options);
+        call.flight = flight.cloned();
         let mut scratch = Vec::new();
         let packed = match message {
-            Some(message) if coding.is_none() => Some(pack(&call, &*encode, &message.message, &mut scratch)?),
+            Some(staged) if coding.is_none() => {
+                staged.see(|message| call.see_sent(message, &*encode))?;
+                Some(pack(&call, &*encode, &staged.message, &mut scratch)?)
+            }
             _ => None,
         };
         let message = packed.as_ref().map(|packed| packed.payload(&scratch));
         let started = Start { link, request, message, ticket: Ticket::default() }.await_start().await?;
         call.id = started.call;
-        call.client = true;
         call.coding = started.coding;
         let call = Arc::new(call);
         let receiver = Receiver::new(Arc::clone(&call), decode, Inbox::default());
@@ -202,6 +214,56 @@ impl<W> Client<W> {
         Ok((sender, receiver))
     }
 
+    /// What is known of a call before it begins.
+    fn describe(&self, path: &str, method: Method, options: &CallOptions) -> Call {
+        let mut call = Call::new(Arc::clone(&self.connection.link), Call::UNSTARTED, true);
+        call.procedure.push_str(&slashed(path));
+        call.method = method;
+        call.codec.push_str(options.codec.as_deref().unwrap_or("proto"));
+        call.protocol = Some(options.protocol.unwrap_or(Protocol::Connect));
+        call.deadline = options.deadline;
+        call.takes_one = !method.shape.returns_stream();
+        call
+    }
+
+    /// The interceptors around a call, if there are any.
+    fn fly(&self, path: &str, method: Method, options: &CallOptions) -> Option<Arc<Flight>> {
+        let around = self.around.as_ref()?;
+        let mut view = self.describe(path, method, options);
+        view.version = self.connection.link.version();
+        view.outgoing().headers = options.metadata.clone();
+        Some(Arc::new(Flight::new(around, view)))
+    }
+
+    /// [Starts](Client::start) a call inside its interceptors.
+    async fn open<I: 'static, O: 'static, V>(
+        &self,
+        path: &str,
+        method: Method,
+        codecs: &MethodCodecs<I, O>,
+        options: &CallOptions,
+        flight: Option<&Arc<Flight>>,
+        message: Option<&mut Staged<I>>,
+    ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
+        let start = self.start(path, method, codecs, options, flight, message);
+        let Some(flight) = flight else { return start.await };
+        match flight.around(start).await {
+            Ok(Ok(halves)) => return Ok(halves),
+            Ok(Err(status)) => {
+                flight.settle(Err(status));
+                flight.end().await?;
+            }
+            Err(end) => end?,
+        }
+        // An interceptor ended the call well before it began: its halves meet that end.
+        let mut call = self.describe(path, method, options);
+        call.flight = Some(Arc::clone(flight));
+        let inbox = Inbox { end: Some(Ok(())), ..Inbox::default() };
+        let (encode, decode) = (codecs.request.get(&call.codec)?, codecs.response.get(&call.codec)?);
+        let call = Arc::new(call);
+        Ok((Sender::new(Arc::clone(&call), encode), Receiver::new(call, decode, inbox)))
+    }
+
     async fn open_stream<I: 'static, O: 'static, V>(
         &self,
         path: &str,
@@ -209,7 +271,9 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         options: CallOptions,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        let halves = self.open(path, method, codecs, &self.settle(options), None).await?;
+        let options = self.settle(options);
+        let flight = self.fly(path, method, &options);
+        let halves = self.open(path, method, codecs, &options, flight.as_ref(), None).await?;
         self.connection.link.flush();
         Ok(halves)
     }
@@ -221,14 +285,23 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         message: &mut Staged<I>,
         options: &CallOptions,
+        flight: Option<&Arc<Flight>>,
     ) -> Result<Receiver<O, V>, Status> {
         let (mut sender, receiver) =
-            self.open::<I, O, V>(path, method, codecs, options, Some(&mut *message)).await?;
+            self.open::<I, O, V>(path, method, codecs, options, flight, Some(&mut *message)).await?;
         if !sender.is_closed() {
             match poll_fn(|context| sender.poll_send(message, true, context)).await {
                 // The call has an outcome already, or will have: it is the better answer.
                 Err(status) if status.ended() != EndedBy::Locally => sender.close_send(),
-                sent => sent?,
+                Err(status) => match flight {
+                    None => return Err(status),
+                    // If the interceptors make a good end of it, there is an answer; the call itself is given up.
+                    Some(flight) => {
+                        flight.settle(Err(status));
+                        flight.end().await?;
+                    }
+                },
+                Ok(()) => {}
             }
         }
         Ok(receiver)
@@ -242,8 +315,9 @@ impl<W> Client<W> {
         options: CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
         let method = Method::new(Shape::ServerStream);
-        let mut message = Staged::new(message);
-        self.start_with_message(path, method, codecs, &mut message, &self.settle(options)).await
+        let (options, mut message) = (self.settle(options), Staged::new(message));
+        let flight = self.fly(path, method, &options);
+        self.start_with_message(path, method, codecs, &mut message, &options, flight.as_ref()).await
     }
 
     async fn call_one<I: 'static, O: 'static>(
@@ -256,10 +330,13 @@ impl<W> Client<W> {
     ) -> Result<Response<O>, Status> {
         let options = self.settle(options);
         let mut message = Staged::new(message);
+        let flight = self.fly(path, method, &options);
         let mut refusals = 0;
         loop {
-            let mut receiver: Receiver<O, W> =
-                self.start_with_message(path, method, codecs, &mut message, &options).await?;
+            let mut receiver: Receiver<O, W> = self
+                .start_with_message(path, method, codecs, &mut message, &options, flight.as_ref())
+                .await?;
+            receiver.may_retry = refusals < REFUSALS;
             match streams::receive_one(&mut receiver).await {
                 // Refused before it began: the limit of concurrent calls was not known yet, for example.
                 Err(status) if status.unprocessed() && refusals < REFUSALS => refusals += 1,

@@ -25,7 +25,7 @@ pub struct Message<'a> {
 }
 
 pub(crate) enum Size<'a> {
-    Known(usize),
+    Known(Option<usize>),
     Measured(&'a dyn Fn(&dyn Any) -> Option<usize>),
 }
 
@@ -46,10 +46,11 @@ impl Message<'_> {
     }
 
     /// Its size in the call's codec and before compression, in bytes. A received message had this size; one that is
-    /// sent is encoded to measure it, which costs as much as to send it. `None` if it cannot be encoded.
+    /// sent is encoded to measure it, which costs as much as to send it. `None` if it cannot be encoded, and for an
+    /// interceptor's own answer at a client.
     pub fn encoded_len(&self) -> Option<usize> {
         match self.size {
-            Size::Known(size) => Some(size),
+            Size::Known(size) => size,
             Size::Measured(measure) => measure(self.value),
         }
     }
@@ -122,7 +123,7 @@ impl Extra {
     pub(crate) fn see_received<T: 'static>(
         &self,
         message: &mut T,
-        size: usize,
+        size: Option<usize>,
         inward: bool,
     ) -> Result<(), Status> {
         self.see(message, Direction::Received, || Size::Known(size), inward)

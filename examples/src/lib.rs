@@ -2,6 +2,10 @@
 
 pub mod echo;
 pub mod stage;
+/// The services of `proto/`, as they were generated.
+pub mod proto {
+    include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+}
 pub mod tour;
 pub mod transcript;
 

@@ -83,8 +83,8 @@ impl Reader {
                 once(extension.number(), name)?;
                 self.extension(message, &extension, node).map_err(|fault| fault.at(name))?;
             } else if !self.options.ignore_unknown {
-                let rule = format_args!("{} has no such field", descriptor.full_name());
-                return Err(Fault::new(rule).at(name));
+                let fault = Fault::new(format_args!("{} has no such field", descriptor.full_name()));
+                return Err(fault.at(name));
             }
         }
         Ok(())

@@ -22,10 +22,11 @@ pub struct Brotli {
     quality: u32,
 }
 
-/// The quality 5: for messages that are made while somebody waits.
+/// The quality 4: from 5 on the encoder clears so large a table for each message that one of 1 kB takes 20 times as long,
+/// and becomes hardly smaller.
 impl Default for Brotli {
     fn default() -> Self {
-        Self { quality: 5 }
+        Self { quality: 4 }
     }
 }
 

@@ -224,7 +224,8 @@ impl Text<'_> {
         let (shape, function, _) = shape(method);
         let level = match method.options.idempotency_level() {
             IdempotencyLevel::NoSideEffects => ".without_side_effects()",
-            IdempotencyLevel::Idempotent | IdempotencyLevel::IdempotencyUnknown => "",
+            IdempotencyLevel::Idempotent => ".idempotent()",
+            IdempotencyLevel::IdempotencyUnknown => "",
         };
         self.values()
             .set("method_docs", &*rpc.docs)

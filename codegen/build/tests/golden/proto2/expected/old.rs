@@ -130,7 +130,8 @@ impl<T: Records> ::antiphon_service::Service for RecordsServer<T> {
         let router = router
             .route(
                 "/old.Records/Find",
-                ::antiphon_service::Method::new(::antiphon_service::Shape::Unary),
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Unary)
+                    .idempotent(),
                 {
                     let service = ::std::sync::Arc::clone(&service);
                     place(
@@ -196,7 +197,8 @@ impl RecordsClient {
         self.client
             .unary_with(
                 "/old.Records/Find",
-                ::antiphon_service::Method::new(::antiphon_service::Shape::Unary),
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Unary)
+                    .idempotent(),
                 &self.codecs.find,
                 request,
                 options,
@@ -284,7 +286,8 @@ pub mod blocking {
             let router = router
                 .route(
                     "/old.Records/Find",
-                    ::antiphon_service::Method::new(::antiphon_service::Shape::Unary),
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Unary)
+                        .idempotent(),
                     {
                         let service = ::std::sync::Arc::clone(&service);
                         ::antiphon_service::handler::blocking::unary_with(
@@ -347,7 +350,8 @@ pub mod blocking {
             self.client
                 .unary_with(
                     "/old.Records/Find",
-                    ::antiphon_service::Method::new(::antiphon_service::Shape::Unary),
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Unary)
+                        .idempotent(),
                     &self.codecs.find,
                     request,
                     options,

@@ -10,7 +10,8 @@ use antiphon::{CallId, Instant, Metadata, Status};
 
 use crate::interceptor::client::{Flight, Gate};
 use crate::interceptor::extra::Extra;
-use crate::{Codec, Link};
+use crate::rules::Terms;
+use crate::{Codec, Codecs, Link};
 
 /// What the halves and the context of one call share. A server's is used again for later calls of its connection.
 pub(crate) struct Call {
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) codec: String,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) version: HttpVersion,
+    pub(crate) is_get: bool,
+    pub(crate) terms: Terms,
     pub(crate) deadline: Option<Instant>,
     /// A server: the headers of the request.
     pub(crate) headers: Metadata,
@@ -35,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) flight: Option<Arc<Flight>>,
     /// A client's call as its interceptors see it.
     pub(crate) gate: Option<Arc<Gate>>,
+    /// Messages are to be sent as they are, until this is switched back.
+    pub(crate) uncompressed: AtomicBool,
     /// The headers have left.
     headers_sent: AtomicBool,
     outgoing: Mutex<Outgoing>,
@@ -65,12 +70,15 @@ impl Call {
             codec: String::new(),
             protocol: None,
             version: HttpVersion::Http2,
+            is_get: false,
+            terms: Terms::default(),
             deadline: None,
             headers: Metadata::new(),
             coding: None,
             outcome: OnceLock::new(),
             flight: None,
             gate: None,
+            uncompressed: AtomicBool::new(false),
             headers_sent: AtomicBool::new(false),
             outgoing: Mutex::new(Outgoing::default()),
             extra: OnceLock::new(),
@@ -86,6 +94,7 @@ impl Call {
         self.deadline = None;
         self.headers.clear();
         self.coding = None;
+        *self.uncompressed.get_mut() = false;
         *self.headers_sent.get_mut() = false;
         self.extra.take();
         let outgoing = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -100,8 +109,29 @@ impl Call {
         self.codec.push_str(request.codec());
         self.protocol = request.protocol();
         self.version = request.version();
+        self.is_get = request.is_get();
+        self.method = Method::new(request.shape());
         self.deadline = request.deadline();
         self.headers.extend_from(request.metadata());
+    }
+
+    /// The codec that messages of this call have.
+    pub(crate) fn codec_of<T>(&self, codecs: &Codecs<T>) -> Result<Arc<dyn Codec<T>>, Status> {
+        let codec = codecs.get(&self.codec)?;
+        #[cfg(feature = "json")]
+        if self.terms.json != crate::JsonOptions::default() {
+            return Ok(codec.with_json(self.terms.json).unwrap_or(codec));
+        }
+        Ok(codec)
+    }
+
+    /// Whether a message of this size, in bytes, is to be compressed where that was agreed on.
+    pub(crate) fn compresses(&self, size: usize) -> bool {
+        size >= self.terms.compress_from && !self.is_uncompressed()
+    }
+
+    pub(crate) fn is_uncompressed(&self) -> bool {
+        self.uncompressed.load(Ordering::Relaxed)
     }
 
     /// What is set for the response. Never lock it while the connection is locked; the other way round is how it is
@@ -119,6 +149,12 @@ impl Call {
         let outgoing = self.outgoing();
         self.headers_sent.store(true, Ordering::Release);
         outgoing.headers.clone()
+    }
+
+    /// A client's call that has begun: nothing more can be set.
+    pub(crate) fn freeze(&mut self) {
+        *self.headers_sent.get_mut() = true;
+        self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner).finished = true;
     }
 
     /// A server: sends the response headers unless they have been sent.

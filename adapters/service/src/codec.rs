@@ -32,6 +32,13 @@ pub trait Codec<T>: Send + Sync {
         let _ = message;
         None
     }
+
+    /// The same codec with other options, if it is one of JSON.
+    #[cfg(feature = "json")]
+    fn with_json(&self, options: crate::JsonOptions) -> Option<Arc<dyn Codec<T>>> {
+        let _ = options;
+        None
+    }
 }
 
 /// The codec of raw bytes, which changes nothing.
@@ -76,6 +83,11 @@ impl<T> Codecs<T> {
     pub fn with(self, name: &str, codec: impl Codec<T> + 'static) -> Self {
         let added: Entry<T> = (Some(name.into()), Arc::new(codec));
         Self(self.0.iter().cloned().chain([added]).collect())
+    }
+
+    /// The names; `None`: one codec serves them all.
+    pub(crate) fn names(&self) -> Option<Vec<&str>> {
+        self.0.iter().map(|(name, _)| name.as_deref()).collect()
     }
 
     /// The codec for calls of this name.

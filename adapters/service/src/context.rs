@@ -4,6 +4,7 @@ use core::any::Any;
 use core::fmt;
 use core::future::poll_fn;
 use core::mem::{replace, take};
+use core::sync::atomic::Ordering;
 use core::task;
 use core::time::Duration;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::{Message, Peer};
 /// [set](Context::set_header) is sent: with the response at a server, with the request at a client. A context that outlives its call keeps what was received and can set nothing.
 #[derive(Clone)]
 pub struct Context {
-    call: Arc<Call>,
+    pub(crate) call: Arc<Call>,
 }
 
 impl Context {
@@ -64,6 +65,12 @@ impl Context {
     /// time, nor at a client.
     pub fn send_headers(&self) {
         self.call.send_headers();
+    }
+
+    /// Whether messages are compressed from now on, where that was agreed on and they are large enough. On unless this was
+    /// called; off is for what does not get smaller, or holds a secret beside what somebody else has chosen.
+    pub fn compress(&self, compress: bool) {
+        self.call.uncompressed.store(!compress, Ordering::Relaxed);
     }
 
     /// Adds a trailer to the response, until the handler returns. It is sent after a good end and beside an error.

@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::{self, Poll, Waker};
 use std::sync::Arc;
 
-use antiphon::{CallId, Event, Machine, Status};
+use antiphon::{CallId, Event, Instant, Machine, Status};
 
 use crate::call::{Call, Inbox};
 use crate::handler::{Kept, Run, blocking, guarded};
@@ -140,16 +140,15 @@ impl Dispatcher {
             }
             None => None,
         };
-        let method = found.map(|at| self.router.entry(at).method);
-        let open = endpoint.route(now, id, method.as_ref());
-        let Some((entry, true)) = found.map(|at| (at, open)) else {
+        let Some(entry) = found.filter(|at| route(&self.router, endpoint, now, call, *at)) else {
+            if found.is_none() && !preflight(&self.router, endpoint, now, id) {
+                endpoint.route(now, id, None);
+            }
             access.drop_call(id);
             self.keep_call(shared);
             return None;
         };
         call.coding = endpoint.encoding(id);
-        call.method = self.router.entry(entry).method;
-        call.takes_one = self.router.entry(entry).gathers();
         Some(Incoming { call: shared, entry, inbox: Inbox::default() })
     }
 
@@ -307,6 +306,47 @@ impl core::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Dispatcher").field("router", &self.router).finish_non_exhaustive()
     }
+}
+
+/// Offers a call to an entry of the router. If it does not fit, it has been answered.
+fn route<E: Endpoint>(router: &Router, endpoint: &mut E, now: Instant, call: &mut Call, at: usize) -> bool {
+    let (id, entry) = (call.id, router.entry(at));
+    if preflight(router, endpoint, now, id) {
+        return false;
+    }
+    if router.is_fallback(at) {
+        let spoken = call.protocol.is_some_and(|protocol| entry.method.protocols.contains(protocol));
+        if !(spoken && endpoint.route_any(now, id)) {
+            // Does nothing where it has been answered.
+            endpoint.route(now, id, None);
+            return false;
+        }
+    } else {
+        if !endpoint.route(now, id, Some(&entry.method)) {
+            return false;
+        }
+        call.method = entry.method;
+    }
+    if !entry.handler.knows_codec(&call.codec) {
+        endpoint.refuse_codec(now, id, &call.method);
+        return false;
+    }
+    call.terms = entry.terms;
+    call.takes_one = entry.gathers();
+    true
+}
+
+/// Adds what pages of other origins need, and answers a preflight.
+fn preflight<E: Endpoint>(router: &Router, endpoint: &mut E, now: Instant, id: CallId) -> bool {
+    let Some(cors) = router.has_cors() else { return false };
+    let Some((fields, preflight)) = endpoint.request(id).and_then(|request| cors.judge(&request)) else {
+        return false;
+    };
+    endpoint.add_fields(id, &fields);
+    if preflight {
+        endpoint.respond(now, id, 204);
+    }
+    preflight
 }
 
 /// Drops a handler that did not end by itself: its `Drop` may panic as well.

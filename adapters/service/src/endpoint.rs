@@ -59,6 +59,24 @@ pub trait Endpoint: Send + 'static {
         let _ = (now, call, method);
         false
     }
+    /// A server: takes the request as its protocol tells it, whatever its path is. Returns false when the call has been
+    /// answered already.
+    fn route_any(&mut self, now: Instant, call: CallId) -> bool {
+        let _ = (now, call);
+        false
+    }
+    /// A server: the method that was routed to does not know the codec.
+    fn refuse_codec(&mut self, now: Instant, call: CallId, method: &Method) {
+        let _ = (now, call, method);
+    }
+    /// A server: adds fields to every head that the call may be answered with.
+    fn add_fields(&mut self, call: CallId, fields: &Metadata) {
+        let _ = (call, fields);
+    }
+    /// A server: answers with a status of HTTP and no body.
+    fn respond(&mut self, now: Instant, call: CallId, http_status: u16) {
+        let _ = (now, call, http_status);
+    }
     /// A server: sends the response headers.
     ///
     /// # Errors

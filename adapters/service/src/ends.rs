@@ -69,6 +69,22 @@ impl Endpoint for server::Connection {
         self.route(now, call, method)
     }
 
+    fn route_any(&mut self, now: Instant, call: CallId) -> bool {
+        self.route_any(now, call)
+    }
+
+    fn refuse_codec(&mut self, now: Instant, call: CallId, method: &Method) {
+        self.refuse_codec(now, call, method);
+    }
+
+    fn add_fields(&mut self, call: CallId, fields: &Metadata) {
+        self.add_fields(call, fields);
+    }
+
+    fn respond(&mut self, now: Instant, call: CallId, http_status: u16) {
+        self.respond(now, call, http_status);
+    }
+
     fn send_headers(&mut self, now: Instant, call: CallId, headers: &Metadata) -> Result<(), Misuse> {
         self.send_headers(now, call, headers)
     }

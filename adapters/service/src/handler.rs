@@ -26,6 +26,8 @@ pub struct Handler {
     pub(crate) run: Run,
     pub(crate) shape: Shape,
     pub(crate) inline: bool,
+    /// The names of its codecs; `None`: any.
+    codecs: Option<Arc<[Box<str>]>>,
 }
 
 #[derive(Clone)]
@@ -56,12 +58,17 @@ impl Handler {
         self.shape
     }
 
-    fn from_future<A: Method>(shape: Shape, method: A) -> Self {
+    /// Whether messages of this codec can be read and answered.
+    pub(crate) fn knows_codec(&self, name: &str) -> bool {
+        self.codecs.as_ref().is_none_or(|codecs| codecs.iter().any(|known| **known == *name))
+    }
+
+    fn from_future<A: Method>(shape: Shape, codecs: Option<Arc<[Box<str>]>>, method: A) -> Self {
         let method = Arc::new(method);
         let make = move || -> Box<dyn Kept> {
             Box::new(KeptFuture { method: Arc::clone(&method), future: Box::pin(None) })
         };
-        Self { run: Run::Async(Arc::new(make)), shape, inline: true }
+        Self { run: Run::Async(Arc::new(make)), shape, inline: true, codecs }
     }
 }
 
@@ -92,18 +99,33 @@ impl MethodCodecs<Bytes, Bytes> {
 }
 
 impl<I, O> MethodCodecs<I, O> {
+    /// Of the request and of the response.
+    pub fn new(request: Codecs<I>, response: Codecs<O>) -> Self {
+        Self { request, response }
+    }
+
+    /// The names that both have; `None`: any.
+    fn names(&self) -> Option<Arc<[Box<str>]>> {
+        let both = |name: &&str| self.request.get(name).is_ok() && self.response.get(name).is_ok();
+        let names = match (self.request.names(), self.response.names()) {
+            (None, None) => return None,
+            (Some(names), _) | (None, Some(names)) => names,
+        };
+        Some(names.into_iter().filter(both).map(Box::from).collect())
+    }
+
     pub(crate) fn receiver<W>(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Receiver<I, W>, Status>
     where
         I: 'static,
     {
-        Ok(Receiver::new(Arc::clone(call), self.request.get(&call.codec)?, inbox))
+        Ok(Receiver::new(Arc::clone(call), call.codec_of(&self.request)?, inbox))
     }
 
     pub(crate) fn sender<W>(&self, call: &Arc<Call>) -> Result<Sender<O, W>, Status>
     where
         O: 'static,
     {
-        Ok(Sender::new(Arc::clone(call), self.response.get(&call.codec)?))
+        Ok(Sender::new(Arc::clone(call), call.codec_of(&self.response)?))
     }
 
     /// The one message of a request, which is complete.
@@ -122,7 +144,7 @@ impl<I, O> MethodCodecs<I, O> {
     where
         O: 'static,
     {
-        let codec = self.response.get(&call.codec)?;
+        let codec = call.codec_of(&self.response)?;
         call.see_sent(message, &*codec)?;
         pack(call, &*codec, message, scratch).map(Reply::Message)
     }
@@ -284,7 +306,7 @@ macro_rules! shapes {
                 }
             }
 
-            Handler::from_future(Shape::$shape, $type(codecs, handler))
+            Handler::from_future(Shape::$shape, codecs.names(), $type(codecs, handler))
         }
     )*};
 }

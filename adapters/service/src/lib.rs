@@ -69,7 +69,11 @@ pub mod blocking;
 mod call;
 mod client;
 mod codec;
+mod conditional;
 mod context;
+mod cors;
+#[cfg(feature = "proto")]
+pub mod details;
 mod dispatch;
 pub mod drive;
 #[cfg(feature = "async")]
@@ -83,6 +87,7 @@ mod peer;
 mod receiver;
 mod reply;
 mod router;
+mod rules;
 #[cfg(feature = "async")]
 mod runtime;
 mod schema;
@@ -94,7 +99,7 @@ mod slots;
 mod wait;
 
 pub use antiphon;
-pub use antiphon::rpc::{HttpVersion, Method, Protocol, Shape};
+pub use antiphon::rpc::{HttpVersion, Method, Protocol, Protocols, Shape};
 pub use antiphon::{
     Code, Config, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse, Status,
 };
@@ -109,11 +114,13 @@ pub use codec::json::{Json, JsonOptions};
 pub use codec::proto::Proto;
 pub use codec::{Codec, Codecs, Identity};
 pub use context::Context;
+pub use cors::Cors;
 pub use handler::{Handler, MethodCodecs};
 pub use interceptor::{Direction, Interceptor, Message, Next};
 pub use peer::Peer;
 pub use receiver::Receiver;
 pub use router::Router;
+pub use rules::Rules;
 #[cfg(feature = "async")]
 pub use runtime::{BoxFuture, Runtime, Timer};
 pub use schema::Schema;

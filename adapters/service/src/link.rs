@@ -105,6 +105,7 @@ pub struct Starting<'a> {
 pub struct Started {
     pub(crate) call: CallId,
     pub(crate) coding: Option<Arc<dyn Coding>>,
+    pub(crate) version: HttpVersion,
     /// What became of the message, if there was one.
     pub(crate) sent: Option<Result<(), SendError>>,
 }

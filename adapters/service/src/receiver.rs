@@ -254,6 +254,12 @@ impl<T: 'static, W> Receiver<T, W> {
         &self.inbox.trailers
     }
 
+    /// What is known of the call beside its messages: its peer, protocol, codec and version of HTTP. At a server it is what
+    /// the handler got. At a client nothing can be set any more, and the response's headers are the receiver's own.
+    pub fn context(&self) -> crate::Context {
+        crate::Context::new(Arc::clone(&self.call))
+    }
+
     /// A client: cancels the call. At a server: reads no more.
     pub fn cancel(self) {}
 

@@ -34,27 +34,42 @@ pub(crate) fn pack<T>(
     message: &T,
     scratch: &mut Vec<u8>,
 ) -> Result<Packed, Status> {
+    let packed = encode(call, codec, message, scratch)?;
+    let size = packed.payload(scratch).bytes().len();
+    if size > call.terms.max_send {
+        return Err(Status::resource_exhausted(format!(
+            "the message has {size} bytes, and at most {} may be sent",
+            call.terms.max_send
+        )));
+    }
+    Ok(packed)
+}
+
+fn encode<T>(
+    call: &Call,
+    codec: &dyn Codec<T>,
+    message: &T,
+    scratch: &mut Vec<u8>,
+) -> Result<Packed, Status> {
     scratch.clear();
     let held = codec.as_bytes(message);
-    let Some(coding) = &call.coding else {
-        if let Some(bytes) = held.filter(|bytes| bytes.len() >= Output::SHARE_FROM) {
-            return Ok(Packed::Shared(bytes.clone()));
-        }
-        codec.encode(message, scratch)?;
-        if scratch.len() >= Output::SHARE_FROM {
-            return Ok(Packed::Shared(Bytes::from(std::mem::take(scratch))));
-        }
-        return Ok(Packed::Plain);
-    };
-    match held {
-        Some(bytes) => coding.compress(bytes, scratch),
-        None => {
-            let mut plain = Vec::new();
-            codec.encode(message, &mut plain)?;
-            coding.compress(&plain, scratch);
-        }
+    if let (Some(coding), Some(bytes)) = (&call.coding, held.filter(|bytes| call.compresses(bytes.len()))) {
+        coding.compress(bytes, scratch);
+        return Ok(Packed::Compressed);
     }
-    Ok(Packed::Compressed)
+    if let Some(bytes) = held.filter(|bytes| bytes.len() >= Output::SHARE_FROM) {
+        return Ok(Packed::Shared(bytes.clone()));
+    }
+    codec.encode(message, scratch)?;
+    match &call.coding {
+        Some(coding) if call.compresses(scratch.len()) => {
+            let plain = std::mem::take(scratch);
+            coding.compress(&plain, scratch);
+            Ok(Packed::Compressed)
+        }
+        _ if scratch.len() >= Output::SHARE_FROM => Ok(Packed::Shared(Bytes::from(std::mem::take(scratch)))),
+        _ => Ok(Packed::Plain),
+    }
 }
 
 /// What a handler returned.
@@ -150,5 +165,8 @@ fn taken(sent: Result<(), SendError>) -> Result<(), Misuse> {
 
 /// The status of a fault of this side.
 pub(crate) fn misuse_status(misuse: Misuse) -> Status {
-    Status::internal(misuse.to_string()).with_source(misuse)
+    match misuse {
+        Misuse::TooLarge => Status::resource_exhausted(misuse.to_string()).with_source(misuse),
+        _ => Status::internal(misuse.to_string()).with_source(misuse),
+    }
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use antiphon::rpc::{Method, Shape};
+use antiphon::rpc::{Method, Protocols, Shape};
 
 use crate::interceptor::{Around, Erased};
-use crate::{Handler, Interceptor, Schema, Service};
+use crate::rules::{Rules, Terms, names};
+use crate::{Cors, Handler, Interceptor, Schema, Service};
 
 /// The path with the slash in front that it may lack.
 pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
@@ -35,6 +36,10 @@ struct Table {
     entries: Vec<Entry>,
     schemas: Vec<&'static Schema>,
     interceptors: Vec<Arc<dyn Erased>>,
+    rules: Vec<(Box<str>, Rules)>,
+    /// The entry that serves all other paths.
+    fallback: Option<usize>,
+    cors: Option<Arc<Cors>>,
 }
 
 /// A registered method.
@@ -42,6 +47,7 @@ struct Table {
 pub(crate) struct Entry {
     pub(crate) method: Method,
     pub(crate) handler: Handler,
+    pub(crate) terms: Terms,
     /// The interceptors of a router that was merged into this one: inside of this one's.
     inner: Vec<Arc<dyn Erased>>,
     /// All interceptors around it. `None` where there is none.
@@ -61,13 +67,14 @@ impl Router {
     /// ways; other handlers fit their own shape.
     #[must_use]
     pub fn route(self, path: &str, method: Method, handler: Handler) -> Self {
-        self.insert(path, Entry { method, handler, inner: Vec::new(), around: None })
+        self.insert(path, Entry::new(method, handler))
     }
 
     fn insert(mut self, path: &str, mut entry: Entry) -> Self {
         let path = &*slashed(path);
         let table = Arc::make_mut(&mut self.table);
         entry.put_inside(&table.interceptors);
+        entry.keep_rules(&table.rules, path);
         match table.paths.get(path) {
             Some(at) => table.entries[*at] = entry,
             None => {
@@ -94,6 +101,11 @@ impl Router {
             entry.inner.splice(..0, other.table.interceptors.iter().cloned());
             self = self.insert(path, entry);
         }
+        if let (Some(at), None) = (other.table.fallback, self.table.fallback) {
+            let mut entry = other.table.entries[at].clone();
+            entry.inner.splice(..0, other.table.interceptors.iter().cloned());
+            self = self.put_fallback(entry);
+        }
         other.table.schemas.iter().fold(self, |router, schema| router.with_schema(schema))
     }
 
@@ -113,6 +125,80 @@ impl Router {
         let table = Arc::make_mut(&mut self.table);
         table.interceptors.push(Arc::new(interceptor));
         table.entries.iter_mut().for_each(|entry| entry.put_inside(&table.interceptors));
+        self
+    }
+
+    /// Serves every path that nobody else serves: for proxies and gateways, and for an answer of one's own to a wrong
+    /// path. The handler is raw. One that streams both ways ([`handler::bidi`](crate::handler::bidi)) takes calls of every
+    /// shape, Connect's unary ones too if it sends one message; [`Context::method`](crate::Context::method) tells as much
+    /// of the shape as the protocol does.
+    ///
+    /// ```
+    /// use antiphon_service::{Bytes, Context, Receiver, Router, Sender, Status, handler};
+    ///
+    /// async fn echo(_: Context, mut inbound: Receiver<Bytes>, mut outbound: Sender<Bytes>) -> Result<(), Status> {
+    ///     while let Some(message) = inbound.recv().await? {
+    ///         outbound.send(message).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// let router = Router::new().fallback(handler::bidi(echo));
+    /// ```
+    #[must_use]
+    pub fn fallback(self, handler: Handler) -> Self {
+        let method = Method::new(handler.shape());
+        self.put_fallback(Entry::new(method, handler))
+    }
+
+    fn put_fallback(mut self, mut entry: Entry) -> Self {
+        let table = Arc::make_mut(&mut self.table);
+        entry.put_inside(&table.interceptors);
+        entry.keep_rules(&table.rules, "");
+        table.fallback = Some(table.entries.len());
+        table.entries.push(entry);
+        self
+    }
+
+    /// How calls of a service (`feed.v1.FeedService`) or a method (`/feed.v1.FeedService/Watch`) are served, or of all and
+    /// of the fallback by an empty name; in this router's methods, those that are added later included. Where two say
+    /// something of the same, the one that was said last counts.
+    #[must_use]
+    pub fn rules(mut self, pattern: &str, rules: Rules) -> Self {
+        let table = Arc::make_mut(&mut self.table);
+        for (path, at) in &table.paths {
+            if names(pattern, path) {
+                table.entries[*at].keep(&rules);
+            }
+        }
+        if let Some(at) = table.fallback.filter(|_| names(pattern, "")) {
+            table.entries[at].keep(&rules);
+        }
+        table.rules.push((pattern.into(), rules));
+        self
+    }
+
+    /// [`Rules::offload`] for a service or method.
+    #[must_use]
+    pub fn offload(self, pattern: &str) -> Self {
+        self.rules(pattern, Rules::new().offload())
+    }
+
+    /// [`Rules::inline`] for a service or method.
+    #[must_use]
+    pub fn inline(self, pattern: &str) -> Self {
+        self.rules(pattern, Rules::new().inline())
+    }
+
+    /// [`Rules::protocols`] for all methods.
+    #[must_use]
+    pub fn protocols(self, protocols: Protocols) -> Self {
+        self.rules("", Rules::new().protocols(protocols))
+    }
+
+    /// Lets scripts of web pages call this router.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        Arc::make_mut(&mut self.table).cors = Some(Arc::new(cors));
         self
     }
 
@@ -153,7 +239,15 @@ impl Router {
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<usize> {
-        self.table.paths.get(path).copied()
+        self.table.paths.get(path).copied().or(self.table.fallback)
+    }
+
+    pub(crate) fn is_fallback(&self, at: usize) -> bool {
+        self.table.fallback == Some(at)
+    }
+
+    pub(crate) fn has_cors(&self) -> Option<&Cors> {
+        self.table.cors.as_deref()
     }
 
     pub(crate) fn entry(&self, at: usize) -> &Entry {
@@ -162,6 +256,18 @@ impl Router {
 }
 
 impl Entry {
+    fn new(method: Method, handler: Handler) -> Self {
+        Self { method, handler, terms: Terms::default(), inner: Vec::new(), around: None }
+    }
+
+    fn keep_rules(&mut self, rules: &[(Box<str>, Rules)], path: &str) {
+        rules.iter().filter(|(pattern, _)| names(pattern, path)).for_each(|(_, rules)| self.keep(rules));
+    }
+
+    fn keep(&mut self, rules: &Rules) {
+        rules.apply(&mut self.method, &mut self.handler, &mut self.terms);
+    }
+
     fn put_inside(&mut self, outer: &[Arc<dyn Erased>]) {
         let around: Around = outer.iter().chain(&self.inner).cloned().collect();
         self.around = Some(around).filter(|around| !around.is_empty());

@@ -171,6 +171,12 @@ impl<T: 'static, W> Sender<T, W> {
         }
     }
 
+    /// Whether messages are compressed from now on, where that was agreed on and they are large enough; see
+    /// [`Context::compress`](crate::Context::compress).
+    pub fn compress(&mut self, compress: bool) {
+        self.call.uncompressed.store(!compress, core::sync::atomic::Ordering::Relaxed);
+    }
+
     /// Sends now or not at all: without room, the message comes back.
     ///
     /// # Errors

@@ -488,7 +488,8 @@ where
                 self.state.slots.open(call, self.wakes);
                 let coding = self.endpoint().encoding(call);
                 let sent = message.map(|message| self.endpoint().send_last(now, call, message));
-                Some(Ok(Started { call, coding, sent }))
+                let version = self.endpoint().version();
+                Some(Ok(Started { call, coding, version, sent }))
             }
             Err(StartError::Misuse(misuse)) => Some(Err(StartRefusal::Misuse(misuse))),
             Err(StartError::Full) => None,

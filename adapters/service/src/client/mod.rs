@@ -19,7 +19,7 @@ use crate::router::slashed;
 use crate::sender::Staged;
 use crate::slots::Ticket;
 use crate::wait::block_on;
-use crate::{Async, Blocking, Interceptor, Link, Peer, Receiver, Sender};
+use crate::{Async, Blocking, Context, Interceptor, Link, Peer, Receiver, Sender};
 
 mod options;
 mod streams;
@@ -63,6 +63,7 @@ pub struct Response<T> {
     pub message: T,
     /// The trailers.
     pub trailers: Metadata,
+    context: Option<Context>,
 }
 
 impl<T> Deref for Response<T> {
@@ -80,6 +81,17 @@ impl<T> DerefMut for Response<T> {
 }
 
 impl<T> Response<T> {
+    /// A response that came from nowhere, for tests.
+    pub fn new(message: T) -> Self {
+        Self { headers: Metadata::new(), message, trailers: Metadata::new(), context: None }
+    }
+
+    /// What is known of the call: its peer, protocol, codec and version of HTTP. `None` for a response that came from
+    /// nowhere.
+    pub fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
+    }
+
     /// The message alone.
     pub fn into_inner(self) -> T {
         self.message
@@ -177,19 +189,22 @@ impl<W> Client<W> {
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
         let path = &*slashed(path);
-        let codec = options.codec.as_deref().unwrap_or("proto");
-        let (encode, decode) = (codecs.request.get(codec)?, codecs.response.get(codec)?);
+        let mut call = self.describe(path, method, options);
+        let (encode, decode) = (call.codec_of(&codecs.request)?, call.codec_of(&codecs.response)?);
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
         let coding = options.coding.as_ref().and_then(Option::as_deref);
         let headers = flight.map(|flight| flight.view().freeze_headers());
-        let request = ClientRequest::new(protocol, codec, method, &self.connection.authority, path)
+        let (codec, limited) = (options.codec.as_deref().unwrap_or("proto"), options.limited(method));
+        let request = ClientRequest::new(protocol, codec, limited, &self.connection.authority, path)
             .scheme(&self.connection.scheme)
             .metadata(headers.as_ref().unwrap_or(&options.metadata))
             .deadline(options.deadline)
             .coding(coding)
             .use_get(options.use_get.unwrap_or(false));
-        let mut call = self.describe(path, method, options);
-        call.flight = flight.cloned();
+        if let Some(flight) = flight {
+            *call.uncompressed.get_mut() = flight.view().is_uncompressed();
+            call.flight = Some(Arc::clone(flight));
+        }
         let mut scratch = Vec::new();
         let packed = match message {
             Some(staged) if coding.is_none() => {
@@ -202,6 +217,8 @@ impl<W> Client<W> {
         let started = Start { link, request, message, ticket: Ticket::default() }.await_start().await?;
         call.id = started.call;
         call.coding = started.coding;
+        call.version = started.version;
+        call.freeze();
         let call = Arc::new(call);
         let receiver = Receiver::new(Arc::clone(&call), decode, Inbox::default());
         let mut sender = Sender::new(call, encode);
@@ -223,6 +240,7 @@ impl<W> Client<W> {
         call.protocol = Some(options.protocol.unwrap_or(Protocol::Connect));
         call.deadline = options.deadline;
         call.takes_one = !method.shape.returns_stream();
+        call.terms = options.terms();
         call
     }
 
@@ -259,7 +277,7 @@ impl<W> Client<W> {
         let mut call = self.describe(path, method, options);
         call.flight = Some(Arc::clone(flight));
         let inbox = Inbox { end: Some(Ok(())), ..Inbox::default() };
-        let (encode, decode) = (codecs.request.get(&call.codec)?, codecs.response.get(&call.codec)?);
+        let (encode, decode) = (call.codec_of(&codecs.request)?, call.codec_of(&codecs.response)?);
         let call = Arc::new(call);
         Ok((Sender::new(Arc::clone(&call), encode), Receiver::new(call, decode, inbox)))
     }

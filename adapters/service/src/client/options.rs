@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use antiphon::rpc::Protocol;
+use antiphon::rpc::{Method, Protocol};
 use antiphon::{Instant, IntoValue, Metadata, Misuse};
 
 use crate::Context;
+use crate::rules::Terms;
 
 /// What a caller can say about a call. Whatever is not said is the client's default.
 ///
@@ -25,6 +26,11 @@ pub struct CallOptions {
     pub(crate) coding: Option<Option<Box<str>>>,
     pub(crate) use_get: Option<bool>,
     pub(crate) metadata: Metadata,
+    max_receive: Option<usize>,
+    max_send: Option<usize>,
+    compress_from: Option<usize>,
+    #[cfg(feature = "json")]
+    json: Option<crate::JsonOptions>,
 }
 
 impl CallOptions {
@@ -70,6 +76,38 @@ impl CallOptions {
         self
     }
 
+    /// The smallest message that is compressed, in bytes, if there is a [coding](CallOptions::coding). Default: 1,024.
+    /// [`Sender::compress`](crate::Sender::compress) switches it off for single messages.
+    #[must_use]
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = Some(bytes);
+        self
+    }
+
+    /// The largest message received, in bytes, both as it travels and uncompressed: at most that of the connection's
+    /// configuration, which is the default. Above it the call ends `resource_exhausted`.
+    #[must_use]
+    pub fn max_receive(mut self, bytes: usize) -> Self {
+        self.max_receive = Some(bytes);
+        self
+    }
+
+    /// The largest message sent, in bytes as it travels: at most that of the connection's configuration, which is the
+    /// default. A larger one is not sent; whoever sends it gets `resource_exhausted`.
+    #[must_use]
+    pub fn max_send(mut self, bytes: usize) -> Self {
+        self.max_send = Some(bytes);
+        self
+    }
+
+    /// How messages are read from JSON and written to it. Default: strict.
+    #[cfg(feature = "json")]
+    #[must_use]
+    pub fn json(mut self, options: crate::JsonOptions) -> Self {
+        self.json = Some(options);
+        self
+    }
+
     /// Uses HTTP GET where Connect allows it: unary methods without side effects. Default: no.
     #[must_use]
     pub fn use_get(mut self, use_get: bool) -> Self {
@@ -93,6 +131,22 @@ impl CallOptions {
         self
     }
 
+    pub(crate) fn terms(&self) -> Terms {
+        let default = Terms::default();
+        Terms {
+            max_send: self.max_send.unwrap_or(default.max_send),
+            compress_from: self.compress_from.unwrap_or(default.compress_from),
+            #[cfg(feature = "json")]
+            json: self.json.unwrap_or_default(),
+        }
+    }
+
+    /// The method with what these options say of it.
+    pub(crate) fn limited(&self, mut method: Method) -> Method {
+        method.max_receive = self.max_receive.unwrap_or(method.max_receive);
+        method
+    }
+
     /// These options, and where they say nothing, those of `base`. The headers of both are sent.
     pub(crate) fn over(mut self, base: &Self) -> Self {
         self.protocol = self.protocol.or(base.protocol);
@@ -104,6 +158,13 @@ impl CallOptions {
         };
         self.coding = self.coding.or_else(|| base.coding.clone());
         self.use_get = self.use_get.or(base.use_get);
+        self.max_receive = self.max_receive.or(base.max_receive);
+        self.max_send = self.max_send.or(base.max_send);
+        self.compress_from = self.compress_from.or(base.compress_from);
+        #[cfg(feature = "json")]
+        {
+            self.json = self.json.or(base.json);
+        }
         if !base.metadata.is_empty() {
             let mine = core::mem::replace(&mut self.metadata, base.metadata.clone());
             self.metadata.extend_from(&mine);

@@ -8,7 +8,7 @@ use antiphon::{Metadata, Status};
 use super::Response;
 use crate::sender::TrySendError;
 use crate::wait::block_on;
-use crate::{Async, Blocking, Receiver, Sender};
+use crate::{Async, Blocking, Context, Receiver, Sender};
 
 /// A call of many messages in and one out, at a client. Dropped before its answer, it is cancelled.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) async fn receive_one<O: 'static, W>(receiver: &mut Receiver<O, W>) ->
     let received = poll_fn(|context| receiver.poll_one(&mut first, context)).await;
     let (mut headers, trailers) = receiver.take_metadata();
     match received {
-        Ok(message) => Ok(Response { headers, message, trailers }),
+        Ok(message) => Ok(Response { headers, message, trailers, context: Some(receiver.context()) }),
         Err(mut status) => {
             // Whoever waits for one answer gets nothing but the error: the headers go with it.
             headers.extend_from(status.metadata());
@@ -51,6 +51,16 @@ impl<I: 'static, O: 'static, W> ClientStream<I, O, W> {
     /// [`TrySendError::Full`], and what `send` returns.
     pub fn try_send(&mut self, message: I) -> Result<(), TrySendError<I>> {
         self.sender.try_send(message)
+    }
+
+    /// What is known of the call: its peer, protocol, codec and version of HTTP.
+    pub fn context(&self) -> Context {
+        self.receiver.context()
+    }
+
+    /// Whether messages are compressed from now on; see [`Sender::compress`].
+    pub fn compress(&mut self, compress: bool) {
+        self.sender.compress(compress);
     }
 
     /// The two halves.
@@ -88,6 +98,16 @@ impl<I: 'static, O: 'static, W> BidiStream<I, O, W> {
     /// The trailers of the response, once `recv` has returned the end, good or bad.
     pub fn trailers(&self) -> &Metadata {
         self.receiver.trailers()
+    }
+
+    /// What is known of the call: its peer, protocol, codec and version of HTTP.
+    pub fn context(&self) -> Context {
+        self.receiver.context()
+    }
+
+    /// Whether messages are compressed from now on; see [`Sender::compress`].
+    pub fn compress(&mut self, compress: bool) {
+        self.sender.compress(compress);
     }
 
     /// The two halves, for two tasks or threads.

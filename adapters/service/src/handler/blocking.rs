@@ -63,7 +63,8 @@ where
         + Sync
         + 'static,
 {
-    Handler { run: Run::Blocking(Arc::new(Method { codecs, run })), shape, inline: false }
+    let names = codecs.names();
+    Handler { run: Run::Blocking(Arc::new(Method { codecs, run })), shape, inline: false, codecs: names }
 }
 
 /// A blocking handler of one message in and one out, with its codecs.

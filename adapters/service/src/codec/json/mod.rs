@@ -8,7 +8,7 @@
 //! 2^64 into 2^64 - 1 and a NaN in a wrapper into null, and panics where null is given for a repeated
 //! `google.protobuf.Value`.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use antiphon::Status;
 use bytes::Bytes;
@@ -40,10 +40,10 @@ const MAX_DEPTH: u32 = 100;
 /// # What is written
 /// Fields in the order of their numbers and maps in the order of their keys: equal messages have equal text. 64-bit
 /// integers are strings. Fields that have their default value, and fields that the schema does not know, are left out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Json {
     schema: &'static Schema,
-    name: Box<str>,
+    name: Arc<str>,
     options: JsonOptions,
     descriptor: OnceLock<MessageDescriptor>,
 }
@@ -113,6 +113,10 @@ impl<T: prost::Message + Default> Codec<T> for Json {
         dynamic.transcode_to().map_err(|error| {
             Status::invalid_argument(format!("the message cannot be read: {error}")).with_source(error)
         })
+    }
+
+    fn with_json(&self, options: JsonOptions) -> Option<Arc<dyn Codec<T>>> {
+        Some(Arc::new(self.clone().options(options)))
     }
 }
 

@@ -266,7 +266,7 @@ fn added_fields_stand_on_every_head_of_one_call_and_on_no_other() {
             call.add_fields(&fields);
             assert!(call.route(Some(&method)));
             let _ = call.send(Payload::Plain(b"x"), &mut out);
-            call.finish(result.as_ref().map(|()| ()), NONE, &mut out).unwrap();
+            call.finish(result.as_ref().copied(), NONE, &mut out).unwrap();
             assert!(has(&out), "{content_type} {result:?}");
         }
         let mut call = accept(&post(content_type, &[]));

@@ -44,6 +44,10 @@
 //! - The handler's return ends the call. Halves that outlive it get errors.
 //! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
 //!
+//! # Tests
+//! With the feature `testing`, handlers and clients are tested in a few lines without a socket, a runtime or a clock:
+//! see the module of that name.
+//!
 //! # After an error
 //! A [`Status`] is how one call failed. The call is over, and asking again tells the same; other calls of the
 //! connection go on, unless [`Status::ended`] says otherwise:
@@ -96,6 +100,8 @@ mod service;
 mod shared;
 mod shutdown;
 mod slots;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wait;
 
 pub use antiphon;

@@ -23,6 +23,12 @@ pub trait Drive<M, E>: Send + Sync + Sized + 'static {
     /// held, on the task or thread that changed the machine.
     fn flush(&self, shared: &Shared<M, E, Self>);
 
+    /// Somebody looks whether what it waits for has come, and will be woken through `context` if it has not. For a
+    /// driver without a task or thread of its own, which moves when its users do. Called with no lock held.
+    fn attend(&self, shared: &Shared<M, E, Self>, context: &mut Context<'_>) {
+        let _ = (shared, context);
+    }
+
     /// Blocks this thread until it is unparked, or until about `deadline`. It may return at any time.
     fn park(&self, shared: &Shared<M, E, Self>, deadline: Option<Instant>) {
         let _ = (shared, deadline);
@@ -159,6 +165,7 @@ where
     ) -> Poll<T> {
         // A waker is cloned, replaced and dropped outside the lock: it may run anybody's code.
         let mut fresh: Option<Waker> = None;
+        self.drive.attend(self, context);
         loop {
             let waker = context.waker();
             let (step, old) = self.access(|access| {
@@ -187,6 +194,7 @@ where
     /// Waits for the end of a call, beside its handler.
     pub(crate) fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
         let mut fresh: Option<Waker> = None;
+        self.drive.attend(self, context);
         loop {
             let waker = context.waker();
             let step = self.access(|access| {
@@ -222,6 +230,7 @@ where
     ) -> Poll<Result<Started, StartRefusal>> {
         let Starting { request, message, ticket } = starting;
         let mut fresh: Option<Waker> = None;
+        self.drive.attend(self, context);
         loop {
             let waker = context.waker();
             let ((step, old), flush) = self.locked(|access| {

@@ -26,6 +26,14 @@ pub struct Messages {
     bare: Bare,
 }
 
+/// One message that nobody compressed: for those who hand out messages without a connection, such as tests.
+impl From<Bytes> for Messages {
+    fn from(message: Bytes) -> Self {
+        let max = message.len();
+        Self::bare(message, None, max)
+    }
+}
+
 /// How a message without an envelope travels (Connect unary).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Bare {

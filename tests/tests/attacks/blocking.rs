@@ -1,0 +1,155 @@
+//! Attacks on the blocking driver: its threads, its workers and its descriptors.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use antiphon::Config;
+use antiphon_blocking::{
+    Bytes, CallOptions, Code, Connector, Context, HttpVersion, Peer, Pool, Protocol, Router, Server, connect,
+    handler,
+};
+
+use crate::kit::{Adapter, Process, alone, cpu_of};
+
+const ECHO: &str = "/t.T/Echo";
+
+fn echo() -> Router {
+    Router::new().add(ECHO, handler::blocking::unary(|_: Context, message: Bytes| Ok(message)))
+}
+
+/// A connection that has served calls keeps nothing when it is over: no descriptor, no thread.
+#[test]
+fn nothing_is_left_of_connections_that_are_over() {
+    let _alone = alone();
+    let both = echo().unary("/t.T/Async", |_: Context, message: Bytes| async move { Ok(message) });
+    let running = Adapter::Blocking.serve(Config::default(), both);
+    let round = || {
+        for version in [HttpVersion::Http11, HttpVersion::Http2] {
+            for path in [ECHO, "/t.T/Async"] {
+                let client = connect(running.address, version).unwrap();
+                client.unary(path, Bytes::from_static(b"x"), CallOptions::new()).unwrap();
+            }
+        }
+    };
+    round();
+    thread::sleep(Duration::from_millis(100));
+    let before = Process::now();
+    for _ in 0..20 {
+        round();
+    }
+    before.comes_back("after eighty connections");
+}
+
+/// A server whose last connection has closed sleeps. (It once knocked at its own door each time.)
+#[test]
+fn a_server_without_connections_sleeps() {
+    let _alone = alone();
+    let running = Adapter::Blocking.serve(Config::default(), echo());
+    let client = connect(running.address, HttpVersion::Http2).unwrap();
+    client.unary(ECHO, Bytes::new(), CallOptions::new()).unwrap();
+    drop(client);
+    thread::sleep(Duration::from_millis(200));
+    let used = cpu_of(|| thread::sleep(Duration::from_secs(1)));
+    assert!(used < Duration::from_millis(100), "it used {used:?} of a second");
+}
+
+/// Handlers above the maximum of the pool are refused, also when each call arrives alone.
+#[test]
+fn the_pool_bounds_the_handlers_that_run_at_once() {
+    let _alone = alone();
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let (inside, peak, door) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&gate));
+    let hold = move |_: Context, message: Bytes| {
+        peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let open = door.0.lock().unwrap();
+        drop(door.1.wait_while(open, |open| !*open).unwrap());
+        inside.fetch_sub(1, Ordering::SeqCst);
+        Ok(message)
+    };
+    let server = Server::bind("127.0.0.1:0").unwrap().pool(Pool::new(2));
+    let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
+    let serving = thread::spawn(move || server.serve(Router::new().add(ECHO, handler::blocking::unary(hold))));
+    let client = connect(address, HttpVersion::Http2).unwrap();
+    let options = || CallOptions::new().timeout(Duration::from_secs(20));
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..10)
+            .map(|_| {
+                thread::sleep(Duration::from_millis(20));
+                scope.spawn(|| client.unary(ECHO, Bytes::new(), options()))
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(200));
+        *gate.0.lock().unwrap() = true;
+        gate.1.notify_all();
+        let refused: Vec<_> = calls.into_iter().filter_map(|call| call.join().unwrap().err()).collect();
+        assert_eq!(most.load(Ordering::SeqCst), 2, "handlers at once");
+        assert_eq!(refused.len(), 8, "{refused:?}");
+        assert!(refused.iter().all(|status| status.code() == Code::ResourceExhausted), "{refused:?}");
+    });
+    // The workers are free again.
+    client.unary(ECHO, Bytes::new(), options()).unwrap();
+    drop(client);
+    shutdown.drain();
+    serving.join().unwrap();
+}
+
+/// An async handler that finds no worker is refused like a blocking one.
+#[test]
+fn a_pending_handler_without_a_worker_is_refused_as_exhausted() {
+    let _alone = alone();
+    let never = |_: Context, _: Bytes| std::future::pending::<Result<Bytes, antiphon::Status>>();
+    let server = Server::bind("127.0.0.1:0").unwrap().pool(Pool::new(1));
+    let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
+    let serving = thread::spawn(move || server.serve(Router::new().unary(ECHO, never)));
+    let client = connect(address, HttpVersion::Http2).unwrap();
+    let options = || CallOptions::new().timeout(Duration::from_millis(500));
+    let codes: Vec<_> = thread::scope(|scope| {
+        let calls: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| client.unary(ECHO, Bytes::new(), options()))).collect();
+        calls.into_iter().map(|call| call.join().unwrap().unwrap_err().code()).collect()
+    });
+    assert_eq!(codes.iter().filter(|code| **code == Code::ResourceExhausted).count(), 2, "{codes:?}");
+    drop(client);
+    shutdown.drain();
+    serving.join().unwrap();
+}
+
+/// A peer that reads nothing, over pipes that cannot bound a write: one thread stands in `write`, and the deadline of
+/// another one's call of one message comes all the same.
+#[cfg(unix)]
+#[test]
+fn a_deadline_comes_while_another_thread_stands_in_a_write() {
+    use std::os::unix::net::UnixStream;
+
+    let _alone = alone();
+    let (near, far) = UnixStream::pair().unwrap();
+    let write = near.try_clone().unwrap();
+    let client =
+        Connector::new(HttpVersion::Http2).connect_over((near, write), Peer::Other("pipes".into())).unwrap();
+    let other = client.clone();
+    let stuck = thread::spawn(move || {
+        let mut calls = Vec::new();
+        for _ in 0..20 {
+            let options = CallOptions::new().protocol(Protocol::Grpc).timeout(Duration::from_secs(30));
+            let Ok(mut call) = other.client_stream("/t.T/Sum", options) else { break };
+            let _ = call.try_send(Bytes::from(vec![0; 60_000]));
+            calls.push(call);
+        }
+    });
+    thread::sleep(Duration::from_millis(300));
+    assert!(!stuck.is_finished(), "the pipe is larger than this test thinks");
+    let started = Instant::now();
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let call = client.unary(ECHO, Bytes::new(), Duration::from_millis(200).into());
+        let _ = tell.send(call.map_err(|status| status.code()).unwrap_err());
+    });
+    let seen = told.recv_timeout(Duration::from_secs(5));
+    drop(far);
+    assert_eq!(seen, Ok(Code::DeadlineExceeded), "after {:?}", started.elapsed());
+    stuck.join().unwrap();
+}

@@ -1,0 +1,7 @@
+//! Attacks on the drivers: what a hostile peer or a careless user does to a connection must end with it, and must not
+//! touch another one. Threads and descriptors are counted, so that no two tests of this file run at once.
+
+mod blocking;
+mod hostile;
+mod kit;
+mod tasks;

@@ -58,6 +58,15 @@ impl Policy {
         self.keepalive = keepalive;
     }
 
+    /// The connection speaks HTTP/1.1, which has no PING: one that is idle for as long as it would take to find another
+    /// dead is given up, unless a shorter time is set.
+    pub(crate) fn idle_at_most(&mut self, keepalive: Option<Keepalive>) {
+        if let Some(keepalive) = keepalive {
+            let most = keepalive.time.saturating_add(keepalive.timeout);
+            self.max_idle = Some(self.max_idle.map_or(most, |idle| idle.min(most)));
+        }
+    }
+
     /// Time is seen: the first moment starts the timers.
     pub(crate) fn tick(&mut self, now: Instant, held: u32) {
         if self.old.is_none() {

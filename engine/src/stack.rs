@@ -77,8 +77,11 @@ impl Role for http1::Client {
 #[derive(Debug)]
 pub(crate) struct Sniffer {
     config: Arc<Config>,
-    /// When the first byte came, or when a drain began: one timer runs from here on.
+    /// The first time seen: one timer runs from here on, and a peer that says nothing is not waited for any longer
+    /// than one that says too little.
     since: Option<Instant>,
+    /// A byte has come.
+    begun: bool,
     draining: bool,
     error: Option<ConnectionError>,
     closed: bool,
@@ -96,7 +99,14 @@ macro_rules! delegate {
 
 impl<S: Role> Http<S> {
     pub(crate) fn sniffing(config: Arc<Config>) -> Self {
-        Self::Sniffing(Sniffer { config, since: None, draining: false, error: None, closed: false })
+        Self::Sniffing(Sniffer {
+            config,
+            since: None,
+            begun: false,
+            draining: false,
+            error: None,
+            closed: false,
+        })
     }
 
     pub(crate) fn http1(config: &Config) -> Self {
@@ -133,8 +143,7 @@ impl<S: Role> Http<S> {
         }
     }
 
-    /// Feeds a machine that was made for the version that `input` tells. The first byte is fed at the time it came, so
-    /// that the machine's timers run from there.
+    /// Feeds a machine that was made for the version that `input` tells.
     fn decide(&mut self, now: Instant, input: &mut BytesMut) -> Result<(), ConnectionError> {
         let Self::Sniffing(sniffer) = self else { return Ok(()) };
         let (since, draining) = (sniffer.since.unwrap_or(now), sniffer.draining);
@@ -144,11 +153,8 @@ impl<S: Role> Http<S> {
             Guess::Http2 => Self::http2(&sniffer.config),
         };
         *self = decided;
-        if since < now {
-            let rest = input.split_off(1.min(input.len()));
-            self.handle_input(since, input)?;
-            input.unsplit(rest);
-        }
+        // Its time runs on from the first moment.
+        self.handle_timeout(since);
         let fed = self.handle_input(now, input);
         if draining {
             self.drain(now);
@@ -178,6 +184,7 @@ impl<S: Role> Machine for Http<S> {
             return Ok(());
         }
         sniffer.since.get_or_insert(now);
+        sniffer.begun = true;
         self.decide(now, input)
     }
 
@@ -185,7 +192,7 @@ impl<S: Role> Machine for Http<S> {
         match self {
             Self::Http2(http) => http.handle_end(now, end),
             Self::Http1(http) => http.handle_end(now, end),
-            Self::Sniffing(sniffer) if end == InputEnd::Eof && sniffer.since.is_none() => {
+            Self::Sniffing(sniffer) if end == InputEnd::Eof && !sniffer.begun => {
                 sniffer.closed = true;
                 Ok(())
             }
@@ -203,11 +210,11 @@ impl<S: Role> Machine for Http<S> {
 
     fn handle_timeout(&mut self, now: Instant) {
         delegate!(self, http => return http.handle_timeout(now), else ());
-        if self.poll_timeout().is_some_and(|due| due <= now) {
-            if let Self::Sniffing(sniffer) = self {
-                let _ = sniffer
-                    .fail(ConnectionError::TimedOut("the first bytes did not tell the version of HTTP"));
-            }
+        let Self::Sniffing(sniffer) = self else { return };
+        let since = *sniffer.since.get_or_insert(now);
+        if !sniffer.closed && since + sniffer.config.limits.handshake <= now {
+            let _ =
+                sniffer.fail(ConnectionError::TimedOut("the first bytes did not tell the version of HTTP"));
         }
     }
 
@@ -224,7 +231,10 @@ impl<S: Role> Machine for Http<S> {
             Self::Http2(http) => http.poll_timeout(),
             Self::Http1(http) => http.poll_timeout(),
             Self::Sniffing(sniffer) if sniffer.closed => None,
-            Self::Sniffing(sniffer) => Some(sniffer.since? + sniffer.config.limits.handshake),
+            Self::Sniffing(sniffer) => {
+                let handshake = sniffer.config.limits.handshake;
+                Some(sniffer.since.map_or(Instant::EPOCH, |since| since + handshake))
+            }
         }
     }
 
@@ -338,6 +348,7 @@ impl<S: Role> HttpConnection for Http<S> {
         match self {
             Self::Http2(http) => http.drain(now),
             Self::Http1(http) => http.drain(now),
+            // The first request may be on its way.
             Self::Sniffing(sniffer) => {
                 sniffer.draining = true;
                 sniffer.since.get_or_insert(now);

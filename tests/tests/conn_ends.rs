@@ -366,12 +366,58 @@ fn idle_and_old_connections_end() {
     assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
 }
 
-// A19, §3.3 of RFC 9113: the first bytes must tell the version in time; an idle connection waits for ever.
+// A19: a client that says nothing has no more time than one that says too little.
+#[test]
+fn a_silent_client_is_timed_out_from_the_first_look_at_the_clock() {
+    let start = Instant::from_epoch(seconds(100));
+    let versions = [None, Some(HttpVersion::Http11), Some(HttpVersion::Http2)];
+    for version in versions {
+        let machine = match version {
+            None => server::Connection::new(Arc::default()),
+            Some(version) => server::Connection::with_version(Arc::default(), version),
+        };
+        let mut pump = antiphon::Pump::new(machine);
+        assert_eq!(pump.timeout(), Some(Instant::EPOCH), "{version:?}: the clock is to be shown to it");
+        pump.tick(start);
+        assert_eq!(pump.timeout(), Some(start + seconds(10)), "{version:?}");
+        pump.tick(start + seconds(9));
+        assert_eq!(pump.closing(), antiphon::Closing::Open, "{version:?}");
+        pump.tick(start + seconds(10));
+        pump.take_output(start + seconds(10));
+        assert_ne!(pump.closing(), antiphon::Closing::Open, "{version:?}");
+        pump.tick(start + seconds(20));
+        assert_eq!(pump.closing(), antiphon::Closing::Closed, "{version:?}");
+    }
+}
+
+// A19, RFC 9112 §2.2: a blank line is no request, and wins no time. Between requests HTTP/1.1 may be silent, up to
+// two hours: there is no PING to tell whether the client lives.
+#[test]
+fn a_blank_line_wins_no_time_and_an_idle_http1_connection_waits_long() {
+    let start = Instant::from_epoch(seconds(100));
+    let mut pump = antiphon::Pump::new(server::Connection::new(Arc::default()));
+    pump.tick(start);
+    pump.feed(start + seconds(1), b"\r\n");
+    pump.tick(start + seconds(1));
+    pump.tick(start + seconds(11));
+    assert_eq!(pump.closing(), antiphon::Closing::Closed);
+
+    let mut pair = pair(HttpVersion::Http11);
+    let (mut script, mut echo) =
+        (Script::new(vec![Plan::small(Protocol::Connect, Shape::Unary)]), Echo::new());
+    let start = pair.now;
+    pair.advance(start + seconds(7000), &mut script, &mut echo);
+    assert_eq!(pair.server.closing(), antiphon::Closing::Open);
+    pair.advance(start + seconds(7300), &mut script, &mut echo);
+    assert_eq!(pair.server.closing(), antiphon::Closing::Closed);
+    assert_eq!(pair.server.error(), None);
+}
+
+// A19, §3.3 of RFC 9113: the first bytes must tell the version in time.
 #[test]
 fn a_slow_preface_is_timed_out_from_its_first_byte() {
     let mut pump = antiphon::Pump::new(server::Connection::new(Arc::default()));
     let start = Instant::from_epoch(seconds(100));
-    assert_eq!(pump.timeout(), None);
     pump.feed(start, b"P");
     pump.feed(start + seconds(9), b"R");
     assert_eq!(pump.timeout(), Some(start + seconds(10)));

@@ -382,6 +382,20 @@ impl HandlerTask {
         block_on(&call.link, deadline, self);
     }
 
+    /// Ends the call without running the handler any further: there is no worker for it.
+    pub fn refuse(mut self, status: Status) {
+        self.end(status);
+    }
+
+    fn end(&mut self, status: Status) {
+        self.kept.take().into_iter().for_each(discard);
+        self.chain = None;
+        if let Some(call) = self.call.take() {
+            let answer = Answer::new(Arc::clone(&call), Err(status), Vec::new());
+            call.link.finish(&FinalAnswer(&answer));
+        }
+    }
+
     fn poll_handler(&mut self, context: &mut task::Context<'_>) -> Poll<Result<Reply, Status>> {
         let (Some(call), Some(kept)) = (&self.call, &mut self.kept) else {
             return Poll::Ready(Err(Status::internal("the handler was polled after its end")));
@@ -447,13 +461,7 @@ impl HandlerTask {
 /// A task that its runtime drops ends its call.
 impl Drop for HandlerTask {
     fn drop(&mut self) {
-        self.kept.take().into_iter().for_each(discard);
-        self.chain = None;
-        if let Some(call) = self.call.take() {
-            let status = Status::unavailable("the server dropped the handler");
-            let answer = Answer::new(Arc::clone(&call), Err(status), Vec::new());
-            call.link.finish(&FinalAnswer(&answer));
-        }
+        self.end(Status::unavailable("the server dropped the handler"));
     }
 }
 

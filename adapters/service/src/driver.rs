@@ -378,6 +378,9 @@ where
 
     /// Shuts and closes as the machine says, once everything is written. Ready when the connection is at its end.
     fn close(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.rest.give_up.is_some_and(|at| at <= self.runtime.now()) {
+            return Poll::Ready(());
+        }
         let flushed = self.output.is_empty() && !self.unflushed && !self.rest.wants_output;
         if self.rest.closing == Closing::Open || !(flushed || self.writing != Writing::Open) {
             return Poll::Pending;
@@ -404,7 +407,9 @@ where
 
     /// Says whether the machine's time has come. The timer is set again only for an earlier time.
     fn wait(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(timeout) = self.rest.timeout else { return false };
+        let Some(timeout) = self.rest.timeout.into_iter().chain(self.rest.give_up).min() else {
+            return false;
+        };
         if self.armed.is_none_or(|armed| timeout < armed) {
             self.timer.set(Some(timeout));
             self.armed = Some(timeout);

@@ -254,7 +254,13 @@ impl<A: Method> Kept for KeptFuture<A> {
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T, Status> {
     // Whatever the handler left half-changed is dropped with it, and the call's own state is behind locks that no
     // handler runs under.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Status::unknown("the handler panicked")))
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        // What it panicked with may panic in turn when it is dropped. What that panics with is left alone.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            core::mem::forget(payload);
+        }
+        Err(Status::unknown("the handler panicked"))
+    })
 }
 
 macro_rules! shapes {

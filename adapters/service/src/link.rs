@@ -136,10 +136,7 @@ where
     }
 
     fn abort(&self) {
-        self.access(|access| {
-            let now = access.now();
-            access.endpoint().abort(now);
-        });
+        self.access(|access| access.abort());
     }
 }
 

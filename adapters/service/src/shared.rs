@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -59,9 +60,18 @@ struct State<M> {
     draining: bool,
     /// What ended the connection, for the statuses of its calls.
     error: Option<ConnectionError>,
+    /// When the machine was done with the connection.
+    over: Option<Instant>,
+    /// When it was ended by this side's wish.
+    aborted: Option<Instant>,
     /// What the driver sleeps with.
     rest: Rest,
 }
+
+/// How long the last bytes of a connection that is over may take to a peer that does not read, and how long after an
+/// abort.
+const LAST_BYTES: Duration = Duration::from_secs(10);
+const LAST_BYTES_OF_ABORT: Duration = Duration::from_secs(1);
 
 /// What a driver goes to sleep with: whatever changes it afterwards is followed by [`Drive::flush`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +84,8 @@ pub struct Rest {
     pub wants_output: bool,
     /// What to do with the transport once the output is flushed.
     pub closing: Closing,
+    /// When to close it whatever is left of the output: its peer does not read. `None` unless it is to be closed.
+    pub give_up: Option<Instant>,
     /// Calls wait for the dispatcher.
     pub ready: bool,
     /// Grows with every rest: where threads tell each other of theirs, the latest counts, whoever speaks last.
@@ -93,6 +105,7 @@ where
             wants_input: true,
             wants_output: false,
             closing: Closing::Open,
+            give_up: None,
             ready: false,
             sequence: 0,
         };
@@ -103,6 +116,8 @@ where
             queue: Queue::default(),
             draining: false,
             error: None,
+            over: None,
+            aborted: None,
             rest,
         };
         Self { state: Mutex::new(state), drive, peer, _endpoint: PhantomData }
@@ -143,7 +158,7 @@ where
         let mut wakes = Wakes::default();
         let mut state = self.lock();
         let done = work(&mut Access { state: &mut state, now, wakes: &mut wakes, _endpoint: PhantomData });
-        state.settle(&mut wakes);
+        state.settle(now, &mut wakes);
         let flush = state.has_news();
         drop(state);
         wakes.wake();
@@ -234,7 +249,7 @@ where
         loop {
             let waker = context.waker();
             let ((step, old), flush) = self.locked(|access| {
-                if let Some(result) = access.try_start(request, *message) {
+                if let Some(result) = access.try_start(request, *message, **ticket) {
                     access.leave_queue(**ticket);
                     return (Step::Ready(result), None);
                 }
@@ -285,7 +300,7 @@ pub(crate) enum StartRefusal {
 }
 
 impl<M: Machine<Event = Event>> State<M> {
-    fn settle(&mut self, wakes: &mut Wakes) {
+    fn settle(&mut self, now: Instant, wakes: &mut Wakes) {
         while let Some(event) = self.machine.poll_event() {
             match event {
                 Event::Started(call) => {
@@ -307,16 +322,16 @@ impl<M: Machine<Event = Event>> State<M> {
                         slot.take_all(wakes);
                     }
                 }
-                Event::Available => self.queue.call_next(wakes),
+                Event::Available => self.queue.call_next(now, wakes),
                 Event::Draining => {
                     self.draining = true;
-                    self.queue.call_all(wakes);
+                    self.queue.call_all(now, wakes);
                 }
             }
         }
         if self.machine.closing() != Closing::Open && !self.draining {
             self.draining = true;
-            self.queue.call_all(wakes);
+            self.queue.call_all(now, wakes);
         }
     }
 
@@ -330,10 +345,15 @@ impl<M: Machine<Event = Event>> State<M> {
     }
 
     fn timeout(&self) -> Option<Instant> {
-        match (self.machine.poll_timeout(), self.queue.deadline()) {
+        match (self.machine.poll_timeout(), self.queue.due()) {
             (Some(machine), Some(queue)) => Some(machine.min(queue)),
             (machine, queue) => machine.or(queue),
         }
+    }
+
+    fn give_up(&self) -> Option<Instant> {
+        let patient = self.over? + LAST_BYTES;
+        Some(self.aborted.map_or(patient, |aborted| patient.min(aborted + LAST_BYTES_OF_ABORT)))
     }
 
     fn has_news(&self) -> bool {
@@ -347,6 +367,7 @@ impl<M: Machine<Event = Event>> State<M> {
             || (!rest.wants_output && self.machine.wants_output())
             || (!rest.wants_input && self.machine.wants_input())
             || self.machine.closing() != rest.closing
+            || self.give_up() != rest.give_up
             || (!rest.ready && !self.ready.is_empty())
     }
 }
@@ -407,13 +428,20 @@ where
 
     /// Drains the machine's notices into the slots now, and not only when the lock is released.
     pub fn settle(&mut self) {
-        self.state.settle(self.wakes);
+        self.state.settle(self.now, self.wakes);
+    }
+
+    /// Ends the connection at once. What the peer does not take soon it does not get.
+    pub fn abort(&mut self) {
+        let now = self.now;
+        self.endpoint().abort(now);
+        self.state.aborted.get_or_insert(now);
     }
 
     /// Lets time pass for the machine and for those who wait to start a call.
     pub fn tick(&mut self) {
         self.state.machine.handle_timeout(self.now);
-        self.state.queue.call_expired(self.now, self.wakes);
+        self.state.queue.tick(self.now, self.wakes);
     }
 
     /// What the driver is to wait for. From now on every change of it is followed by [`Drive::flush`]; call it last
@@ -421,11 +449,16 @@ where
     /// flush follows for more of that.
     pub fn rest(&mut self) -> Rest {
         self.settle();
+        let closing = self.state.machine.closing();
+        if closing == Closing::Closed {
+            self.state.over.get_or_insert(self.now);
+        }
         let rest = Rest {
+            give_up: self.state.give_up(),
             timeout: self.state.timeout(),
             wants_input: self.state.machine.wants_input(),
             wants_output: self.state.machine.wants_output(),
-            closing: self.state.machine.closing(),
+            closing,
             ready: !self.state.ready.is_empty(),
             sequence: self.state.rest.sequence + 1,
         };
@@ -437,11 +470,13 @@ where
     /// ended.
     pub fn lost(&mut self) {
         let now = self.now;
-        self.endpoint().abort(now);
+        // Before the abort: a call that is still open was not cancelled by anybody, its connection is lost.
+        self.end_input(InputEnd::Failed);
         self.state.machine.handle_output_lost(now);
+        self.endpoint().abort(now);
         self.settle();
         self.state.draining = true;
-        self.state.queue.call_all(self.wakes);
+        self.state.queue.call_all(now, self.wakes);
         self.state.slots.take_all(self.wakes);
     }
 
@@ -476,7 +511,7 @@ where
     pub(crate) fn leave_queue(&mut self, ticket: Ticket) {
         let called = self.state.queue.leave(ticket, self.wakes);
         if called && (self.endpoint().can_start() || self.state.draining) {
-            self.state.queue.call_next(self.wakes);
+            self.state.queue.call_next(self.now, self.wakes);
         }
     }
 
@@ -484,11 +519,13 @@ where
         &mut self,
         request: &ClientRequest<'_>,
         message: Option<Payload<'_>>,
+        ticket: Ticket,
     ) -> Option<Result<Started, StartRefusal>> {
         if request.deadline.is_some_and(|deadline| deadline <= self.now) {
             return Some(Err(StartRefusal::Deadline));
         }
-        if !self.endpoint().can_start() {
+        let is_first = self.state.queue.is_turn_of(ticket);
+        if !(is_first && self.endpoint().can_start()) {
             return self.state.draining.then_some(Err(StartRefusal::Closed(self.state.error)));
         }
         let now = self.now;

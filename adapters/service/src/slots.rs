@@ -1,6 +1,7 @@
 //! Who waits for what: wakers in a dense table, by the index of a call.
 
 use core::task::Waker;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use antiphon::rpc::Messages;
@@ -128,27 +129,72 @@ impl Slots {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ticket(u64);
 
+/// How long the queue waits for one whose turn it is. A task may be busy, or may never be polled again: then the next
+/// one goes first.
+const GRACE: Duration = Duration::from_millis(20);
+
 /// Those who wait to start a call, first come first served.
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// In the order of their tickets.
     waiting: VecDeque<Waiting>,
     last: u64,
+    /// Nothing is due before this time.
+    due: Option<Instant>,
 }
 
 struct Waiting {
     ticket: Ticket,
     deadline: Option<Instant>,
-    /// `None` once called.
-    waker: Option<Waker>,
+    turn: Turn,
+}
+
+enum Turn {
+    /// Not yet: who is to be woken for it.
+    Waits(Waker),
+    /// It was called, then, and has not come.
+    Called(Instant),
+    /// It was called and did not come in time: others need not wait for it.
+    Late,
+}
+
+impl Waiting {
+    fn waker(&self) -> Option<&Waker> {
+        match &self.turn {
+            Turn::Waits(waker) => Some(waker),
+            Turn::Called(_) | Turn::Late => None,
+        }
+    }
+
+    fn call(&mut self, now: Instant, wakes: &mut Wakes) -> bool {
+        if !matches!(self.turn, Turn::Waits(_)) {
+            return false;
+        }
+        if let Turn::Waits(waker) = core::mem::replace(&mut self.turn, Turn::Called(now)) {
+            wakes.push(Some(waker));
+        }
+        true
+    }
 }
 
 impl Queue {
-    fn find(&mut self, ticket: Ticket) -> Option<&mut Waiting> {
-        self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket)
+    fn position(&self, ticket: Ticket) -> Option<usize> {
+        self.waiting.binary_search_by_key(&ticket.0, |waiting| waiting.ticket.0).ok()
     }
 
-    pub(crate) fn is_waiting(&mut self, ticket: Ticket, waker: &Waker) -> bool {
-        self.find(ticket).and_then(|waiting| waiting.waker.as_ref()).is_some_and(|old| old.will_wake(waker))
+    fn is_due_at(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Whether nobody is before `ticket`, but those who did not come. One without a place is behind all.
+    pub(crate) fn is_turn_of(&self, ticket: Ticket) -> bool {
+        let mut before = self.waiting.iter().take_while(|waiting| waiting.ticket != ticket);
+        before.all(|waiting| matches!(waiting.turn, Turn::Late))
+    }
+
+    pub(crate) fn is_waiting(&self, ticket: Ticket, waker: &Waker) -> bool {
+        let place = self.position(ticket).and_then(|at| self.waiting.get(at));
+        place.and_then(Waiting::waker).is_some_and(|old| old.will_wake(waker))
     }
 
     /// Waits at `ticket`, or at the end of the queue if it is not in it. Returns the waker that was there.
@@ -158,50 +204,90 @@ impl Queue {
         waker: Waker,
         deadline: Option<Instant>,
     ) -> Option<Waker> {
-        if let Some(waiting) = self.find(*ticket) {
-            return waiting.waker.replace(waker);
+        let called = self.waiting.iter().map_while(|before| match before.turn {
+            Turn::Waits(_) => None,
+            Turn::Called(when) => Some(Some(when + GRACE)),
+            Turn::Late => Some(None),
+        });
+        if let Some(due) = called.flatten().chain(deadline).min() {
+            self.is_due_at(due);
+        }
+        let turn = Turn::Waits(waker);
+        if let Some(waiting) = self.position(*ticket).and_then(|at| self.waiting.get_mut(at)) {
+            return match core::mem::replace(&mut waiting.turn, turn) {
+                Turn::Waits(old) => Some(old),
+                Turn::Called(_) | Turn::Late => None,
+            };
         }
         self.last += 1;
         *ticket = Ticket(self.last);
-        self.waiting.push_back(Waiting { ticket: *ticket, deadline, waker: Some(waker) });
+        self.waiting.push_back(Waiting { ticket: *ticket, deadline, turn });
         None
     }
 
     /// Leaves the queue; says whether it had been this one's turn.
     pub(crate) fn leave(&mut self, ticket: Ticket, wakes: &mut Wakes) -> bool {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.ticket == ticket) else { return false };
-        let Some(waiting) = self.waiting.remove(at) else { return false };
-        let called = waiting.waker.is_none();
-        wakes.push(waiting.waker);
-        called
+        let left = self.position(ticket).and_then(|at| self.waiting.remove(at));
+        if self.waiting.is_empty() {
+            self.due = None;
+        }
+        match left.map(|waiting| waiting.turn) {
+            Some(Turn::Waits(waker)) => {
+                wakes.push(Some(waker));
+                false
+            }
+            Some(Turn::Called(_) | Turn::Late) => true,
+            None => false,
+        }
     }
 
     /// Calls the first who has not been called.
-    pub(crate) fn call_next(&mut self, wakes: &mut Wakes) {
-        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.waker.is_some()) {
-            wakes.push(waiting.waker.take());
+    pub(crate) fn call_next(&mut self, now: Instant, wakes: &mut Wakes) {
+        let called = self.waiting.iter_mut().position(|waiting| waiting.call(now, wakes));
+        if called.is_some_and(|at| at + 1 < self.waiting.len()) {
+            self.is_due_at(now + GRACE);
         }
     }
 
-    pub(crate) fn call_all(&mut self, wakes: &mut Wakes) {
-        self.waiting.iter_mut().for_each(|waiting| wakes.push(waiting.waker.take()));
-    }
-
-    pub(crate) fn call_expired(&mut self, now: Instant, wakes: &mut Wakes) {
+    pub(crate) fn call_all(&mut self, now: Instant, wakes: &mut Wakes) {
         for waiting in &mut self.waiting {
-            if waiting.deadline.is_some_and(|deadline| deadline <= now) {
-                wakes.push(waiting.waker.take());
-            }
+            waiting.call(now, wakes);
         }
     }
 
-    /// The first deadline of those who have not been called.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.waiting
-            .iter()
-            .filter(|waiting| waiting.waker.is_some())
-            .filter_map(|waiting| waiting.deadline)
-            .min()
+    /// Calls those whose time is up, and goes on to the next where one who was called does not come.
+    pub(crate) fn tick(&mut self, now: Instant, wakes: &mut Wakes) {
+        if self.due.is_none_or(|due| due > now) {
+            return;
+        }
+        self.due = None;
+        let (mut late, mut due) = (0, None::<Instant>);
+        for waiting in &mut self.waiting {
+            let at = match (&waiting.turn, waiting.deadline) {
+                (Turn::Waits(_), Some(deadline)) if deadline <= now => {
+                    waiting.call(now, wakes);
+                    continue;
+                }
+                (Turn::Waits(_), Some(deadline)) => deadline,
+                (Turn::Called(when), _) if *when + GRACE <= now => {
+                    waiting.turn = Turn::Late;
+                    late += 1;
+                    continue;
+                }
+                (Turn::Called(when), _) => *when + GRACE,
+                _ => continue,
+            };
+            due = Some(due.map_or(at, |due| due.min(at)));
+        }
+        self.due = due;
+        for _ in 0..late {
+            self.call_next(now, wakes);
+        }
+    }
+
+    /// When to call [`tick`](Queue::tick) at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.due
     }
 }
 
@@ -257,34 +343,58 @@ mod tests {
         assert!(slots.get(old).is_none() && slots.get(new).is_some());
     }
 
+    fn at(millis: u64) -> Instant {
+        Instant::EPOCH + Duration::from_millis(millis)
+    }
+
     #[test]
     fn the_queue_calls_in_order_and_a_turn_that_is_given_up_is_known() {
         let mut queue = Queue::default();
         let ((first_count, first_waker), (second_count, second_waker)) = (counter(), counter());
         let (mut first, mut second) = (Ticket::default(), Ticket::default());
-        let late = Instant::EPOCH + core::time::Duration::from_secs(1);
-        assert!(queue.wait(&mut first, first_waker.clone(), Some(late)).is_none());
+        assert!(queue.is_turn_of(Ticket::default()));
+        assert!(queue.wait(&mut first, first_waker.clone(), Some(at(1000))).is_none());
         assert!(queue.wait(&mut second, second_waker, None).is_none());
         assert!(queue.is_waiting(first, &first_waker));
-        assert_eq!(queue.deadline(), Some(late));
-        wake(|wakes| queue.call_next(wakes));
+        assert!(queue.is_turn_of(first) && !queue.is_turn_of(second) && !queue.is_turn_of(Ticket::default()));
+        assert_eq!(queue.due(), Some(at(1000)));
+        wake(|wakes| queue.call_next(at(0), wakes));
         assert_eq!((first_count.0.load(Ordering::SeqCst), second_count.0.load(Ordering::SeqCst)), (1, 0));
-        assert_eq!(queue.deadline(), None, "who was called looks at the time by itself");
+        assert!(queue.is_turn_of(first) && !queue.is_turn_of(second), "it was called and may still come");
         wake(|wakes| assert!(queue.leave(first, wakes), "it was this one's turn"));
-        wake(|wakes| queue.call_next(wakes));
+        assert!(queue.is_turn_of(second));
+        wake(|wakes| queue.call_next(at(0), wakes));
         assert_eq!(second_count.0.load(Ordering::SeqCst), 1);
         wake(|wakes| assert!(!queue.leave(first, wakes)));
+        wake(|wakes| assert!(queue.leave(second, wakes)));
+        assert_eq!(queue.due(), None);
     }
 
     #[test]
     fn who_waits_too_long_is_called() {
         let mut queue = Queue::default();
         let (count, waker) = counter();
-        let late = Instant::EPOCH + core::time::Duration::from_secs(1);
-        queue.wait(&mut Ticket::default(), waker, Some(late));
-        wake(|wakes| queue.call_expired(Instant::EPOCH, wakes));
+        queue.wait(&mut Ticket::default(), waker, Some(at(1000)));
+        wake(|wakes| queue.tick(at(999), wakes));
         assert_eq!(count.0.load(Ordering::SeqCst), 0);
-        wake(|wakes| queue.call_expired(late, wakes));
+        wake(|wakes| queue.tick(at(1000), wakes));
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn one_who_is_called_and_does_not_come_holds_nobody_up() {
+        let mut queue = Queue::default();
+        let ((_, idle), (count, waker)) = (counter(), counter());
+        let (mut first, mut second) = (Ticket::default(), Ticket::default());
+        queue.wait(&mut first, idle.clone(), None);
+        wake(|wakes| queue.call_next(at(0), wakes));
+        queue.wait(&mut second, waker, None);
+        assert_eq!(queue.due(), Some(at(20)));
+        wake(|wakes| queue.tick(at(20), wakes));
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert!(queue.is_turn_of(second) && queue.is_turn_of(first));
+        // It comes after all, finds no room, and waits again: it is before the other one as it was.
+        queue.wait(&mut first, idle, None);
+        assert!(!queue.is_turn_of(second) && queue.is_turn_of(first));
     }
 }

@@ -36,10 +36,10 @@ pub struct TokioTimer {
     set: bool,
 }
 
-/// The epoch of all instants of this adapter: its first use.
-fn epoch() -> std::time::Instant {
+/// The epoch of all instants of this adapter: its first use, whatever clock a runtime's test may have made up.
+fn epoch() -> tokio::time::Instant {
     static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
-    *EPOCH.get_or_init(std::time::Instant::now)
+    (*EPOCH.get_or_init(std::time::Instant::now)).into()
 }
 
 impl Timer for TokioTimer {
@@ -50,10 +50,10 @@ impl Timer for TokioTimer {
         };
         self.set = true;
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().reset(at.into()),
+            Some(sleep) => sleep.as_mut().reset(at),
             None => {
                 let _inside = self.handle.enter();
-                self.sleep = Some(Box::pin(tokio::time::sleep_until(at.into())));
+                self.sleep = Some(Box::pin(tokio::time::sleep_until(at)));
             }
         }
     }
@@ -69,6 +69,7 @@ impl Timer for TokioTimer {
 impl Runtime for Tokio {
     type Timer = TokioTimer;
 
+    /// On tokio's clock, which a test can pause: a timer and the time must not be of two minds.
     fn now(&self) -> Instant {
         Instant::from_epoch(epoch().elapsed())
     }

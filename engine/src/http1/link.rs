@@ -472,7 +472,8 @@ impl Link {
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
-        if is_due(self.timers.head, self.now) {
+        self.time_first();
+        if is_due(self.timers.head, self.now) || is_due(self.timers.first, self.now) {
             self.head_timed_out();
         } else if is_due(self.timers.linger, self.now) {
             self.close();
@@ -496,8 +497,22 @@ impl Link {
         }
     }
 
+    /// A server that has not seen a request yet. A peer that says nothing at all is not waited for any longer than one
+    /// that says too little; between requests it may be silent.
+    fn awaits_first(&self) -> bool {
+        self.role == Role::Server && self.life == Life::Open && self.generation == 0 && !self.exchange.present
+    }
+
+    /// Time is seen: it runs for the first request.
+    pub(super) fn time_first(&mut self) {
+        if self.awaits_first() {
+            self.timers.first.get_or_insert(self.now + self.limits.handshake);
+        }
+    }
+
     fn head_timed_out(&mut self) {
         self.timers.head = None;
+        self.timers.first = None;
         self.reusable = false;
         let error = ConnectionError::TimedOut("a head did not come to its end");
         if self.role == Role::Server && self.scan != Scan::default() {
@@ -511,7 +526,8 @@ impl Link {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let assembly = self.exchange.credit.deadline().filter(|_| self.exchange.present);
-        [self.timers.earliest(), assembly].into_iter().flatten().min()
+        let unseen = (self.awaits_first() && self.timers.first.is_none()).then_some(Instant::EPOCH);
+        [self.timers.earliest(), assembly, unseen].into_iter().flatten().min()
     }
 
     pub(super) fn handle_output_lost(&mut self) {

@@ -47,6 +47,7 @@ impl Server {
     /// Reads the head of a request. `false` when it is not complete.
     fn read_head(&mut self, input: &mut BytesMut) -> Result<bool, ConnectionError> {
         let link = &mut self.link;
+        link.time_first();
         link.skip_blank(input);
         let Some(&first) = input.first() else { return Ok(false) };
         link.timers.head.get_or_insert(link.now + link.limits.handshake);
@@ -63,6 +64,7 @@ impl Server {
 
     fn begin(&mut self, facts: Facts) {
         let link = &mut self.link;
+        link.timers.first = None;
         // A request that says nothing of a body has none (RFC 9112 §6.3).
         let receiving = match facts.delimited {
             Delimited::Unsaid | Delimited::Length(0) => Receiving::Ended,

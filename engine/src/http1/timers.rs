@@ -12,6 +12,8 @@ pub(super) const CLIENT_DRAIN: Duration = Duration::from_secs(1);
 /// When to give up what; `None` where nothing is waited for.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Timers {
+    /// A server: the first head is complete, from the first time seen.
+    pub(super) first: Option<Instant>,
     /// A head that has begun is complete.
     pub(super) head: Option<Instant>,
     /// The peer has closed.
@@ -25,7 +27,7 @@ pub(super) struct Timers {
 impl Timers {
     /// The earliest of them.
     pub(super) fn earliest(&self) -> Option<Instant> {
-        [self.head, self.linger, self.drain, self.send].into_iter().flatten().min()
+        [self.first, self.head, self.linger, self.drain, self.send].into_iter().flatten().min()
     }
 }
 

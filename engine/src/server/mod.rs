@@ -95,12 +95,10 @@ impl Connection {
         Self::with_http(config, http)
     }
 
-    fn with_http(config: Arc<Config>, mut http: ServerHttp) -> Self {
-        let mut policy = Policy::new(&config);
-        if http.as_http2().is_some() {
-            policy.keep_alive(config.server_keepalive());
-        }
-        Self {
+    fn with_http(config: Arc<Config>, http: ServerHttp) -> Self {
+        let policy = Policy::new(&config);
+        let sniffing = http.version().is_none();
+        let mut connection = Self {
             http,
             slots: Vec::new(),
             notices: Notices::default(),
@@ -112,6 +110,19 @@ impl Connection {
             open: 0,
             policy,
             config,
+        };
+        if !sniffing {
+            connection.keep_alive();
+        }
+        connection
+    }
+
+    /// The version is known: HTTP/2 can be asked whether it lives; HTTP/1.1 without calls is given as much time.
+    fn keep_alive(&mut self) {
+        let keepalive = self.config.server_keepalive();
+        match self.http.as_http2() {
+            Some(_) => self.policy.keep_alive(keepalive),
+            None => self.policy.idle_at_most(keepalive.filter(|keepalive| keepalive.without_calls)),
         }
     }
 
@@ -385,8 +396,8 @@ impl Machine for Connection {
         self.advance(now);
         let sniffing = self.http.version().is_none();
         let result = self.http.handle_input(self.now, input);
-        if sniffing && self.http.as_http2().is_some() {
-            self.policy.keep_alive(self.config.server_keepalive());
+        if sniffing && self.http.version().is_some() {
+            self.keep_alive();
         }
         let result = self.after(result);
         self.policy.tick(self.now, self.held);

@@ -72,7 +72,8 @@ fn the_pool_bounds_the_handlers_that_run_at_once() {
     };
     let server = Server::bind("127.0.0.1:0").unwrap().pool(Pool::new(2));
     let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
-    let serving = thread::spawn(move || server.serve(Router::new().add(ECHO, handler::blocking::unary(hold))));
+    let serving =
+        thread::spawn(move || server.serve(Router::new().add(ECHO, handler::blocking::unary(hold))));
     let client = connect(address, HttpVersion::Http2).unwrap();
     let options = || CallOptions::new().timeout(Duration::from_secs(20));
     thread::scope(|scope| {
@@ -118,38 +119,95 @@ fn a_pending_handler_without_a_worker_is_refused_as_exhausted() {
     serving.join().unwrap();
 }
 
+/// A writer that takes a little and then stands still, as a pipe does whose reader is gone for lunch.
+struct Clogged {
+    room: usize,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl std::io::Write for Clogged {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.room == 0 {
+            let open = self.gate.0.lock().unwrap();
+            drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        let taken = bytes.len().min(self.room);
+        self.room -= taken;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A reader to which nobody ever says anything.
+struct Silent(Arc<(Mutex<bool>, Condvar)>);
+
+impl std::io::Read for Silent {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        let open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+        Ok(0)
+    }
+}
+
 /// A peer that reads nothing, over pipes that cannot bound a write: one thread stands in `write`, and the deadline of
 /// another one's call of one message comes all the same.
-#[cfg(unix)]
 #[test]
 fn a_deadline_comes_while_another_thread_stands_in_a_write() {
-    use std::os::unix::net::UnixStream;
-
     let _alone = alone();
-    let (near, far) = UnixStream::pair().unwrap();
-    let write = near.try_clone().unwrap();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let transport = (Silent(Arc::clone(&gate)), Clogged { room: 1000, gate: Arc::clone(&gate) });
     let client =
-        Connector::new(HttpVersion::Http2).connect_over((near, write), Peer::Other("pipes".into())).unwrap();
+        Connector::new(HttpVersion::Http2).connect_over(transport, Peer::Other("pipes".into())).unwrap();
     let other = client.clone();
     let stuck = thread::spawn(move || {
-        let mut calls = Vec::new();
-        for _ in 0..20 {
-            let options = CallOptions::new().protocol(Protocol::Grpc).timeout(Duration::from_secs(30));
-            let Ok(mut call) = other.client_stream("/t.T/Sum", options) else { break };
-            let _ = call.try_send(Bytes::from(vec![0; 60_000]));
-            calls.push(call);
-        }
+        let options = CallOptions::new().protocol(Protocol::Grpc).timeout(Duration::from_secs(30));
+        let mut call = other.client_stream("/t.T/Sum", options).unwrap();
+        let _ = call.try_send(Bytes::from(vec![0; 60_000]));
     });
-    thread::sleep(Duration::from_millis(300));
-    assert!(!stuck.is_finished(), "the pipe is larger than this test thinks");
+    thread::sleep(Duration::from_millis(200));
+    assert!(!stuck.is_finished());
     let started = Instant::now();
     let (tell, told) = std::sync::mpsc::channel();
+    let one = client.clone();
     thread::spawn(move || {
-        let call = client.unary(ECHO, Bytes::new(), Duration::from_millis(200).into());
+        let call = one.unary(ECHO, Bytes::new(), Duration::from_millis(200).into());
         let _ = tell.send(call.map_err(|status| status.code()).unwrap_err());
     });
     let seen = told.recv_timeout(Duration::from_secs(5));
-    drop(far);
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
     assert_eq!(seen, Ok(Code::DeadlineExceeded), "after {:?}", started.elapsed());
     stuck.join().unwrap();
+}
+
+/// A transport that panics takes its connection with it, and nobody waits for the thread that is no more.
+#[test]
+fn a_transport_that_panics_ends_its_calls() {
+    struct Bomb(Arc<(Mutex<bool>, Condvar)>);
+
+    impl std::io::Read for Bomb {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            let open = self.0.0.lock().unwrap();
+            drop(self.0.1.wait_while(open, |open| !*open).unwrap());
+            panic!("a transport's panic");
+        }
+    }
+
+    let _alone = alone();
+    let before = Process::now();
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let transport = (Bomb(Arc::clone(&gate)), std::io::sink());
+    let client =
+        Connector::new(HttpVersion::Http2).connect_over(transport, Peer::Other("bomb".into())).unwrap();
+    let call =
+        thread::spawn(move || client.unary(ECHO, Bytes::new(), CallOptions::new()).unwrap_err().code());
+    thread::sleep(Duration::from_millis(100));
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    assert_eq!(call.join().unwrap(), Code::Unavailable);
+    before.comes_back("after a transport's panic");
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use antiphon::{Config, Status};
 use antiphon_service::{Bytes, CallOptions, Context, HttpVersion, Receiver, Router, Sender};
 
-use crate::kit::{ALL, PREFACE, Process, Running, alone, cpu_of, is_closed_within, raw};
+use crate::kit::{ALL, Adapter, PREFACE, Process, Running, alone, cpu_of, is_closed_within, raw};
 
 const ECHO: &str = "/t.T/Echo";
 
@@ -56,7 +56,10 @@ fn attack(what: &str, config: impl Fn() -> Config, mut attack: impl FnMut(&Runni
         attack(&running);
         before.comes_back(&format!("{what}, {adapter:?}"));
         let idle = cpu_of(|| thread::sleep(Duration::from_millis(300)));
-        assert!(idle < Duration::from_millis(100), "{what}, {adapter:?}: {idle:?} of CPU while nothing happens");
+        assert!(
+            idle < Duration::from_millis(100),
+            "{what}, {adapter:?}: {idle:?} of CPU while nothing happens"
+        );
         is_well(&running);
     }
 }
@@ -132,9 +135,7 @@ fn garbage_is_answered_or_closed() {
 fn request(id: u8, path: &str) -> Vec<u8> {
     let mut block = vec![0x83, 0x86, 0x04, path.len() as u8];
     block.extend_from_slice(path.as_bytes());
-    for (name, value) in
-        [("content-type", "application/grpc"), ("te", "trailers"), ("host", "a")]
-    {
+    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers"), ("host", "a")] {
         block.extend_from_slice(&[0x00, name.len() as u8]);
         block.extend_from_slice(name.as_bytes());
         block.push(value.len() as u8);
@@ -201,46 +202,50 @@ fn deaf(running: &Running, http1: bool) -> TcpStream {
     raw(running.address, &bytes)
 }
 
+/// Runs on all adapters at the same time: for tests that wait, and count nothing.
+fn on_each(test: impl Fn(Adapter) + Sync) {
+    let _alone = alone();
+    thread::scope(|scope| {
+        for adapter in ALL {
+            let test = &test;
+            scope.spawn(move || test(adapter));
+        }
+    });
+}
+
 #[test]
 fn a_server_that_aborts_does_not_wait_for_peers_that_do_not_read() {
-    let _alone = alone();
-    for adapter in ALL {
+    on_each(|adapter| {
         for http1 in [false, true] {
             let mut running = adapter.serve(Config::default(), router());
             let streams: Vec<_> = (0..5).map(|_| deaf(&running, http1)).collect();
             thread::sleep(Duration::from_millis(500));
-            let started = Instant::now();
             running.shutdown.abort();
-            let ended = running.ends_within(Duration::from_secs(15));
-            println!("{adapter:?} http1: {http1}: ended {ended} after {:?}", started.elapsed());
+            let ended = running.ends_within(Duration::from_secs(6));
             drop(streams);
             assert!(ended, "{adapter:?} http1: {http1}");
         }
-    }
+    });
 }
 
 /// The same, when it is the peer's own fault that the connection ends.
 #[test]
 fn a_peer_that_breaks_the_rules_and_does_not_read_is_let_go() {
-    let _alone = alone();
-    for adapter in ALL {
+    on_each(|adapter| {
         let running = adapter.serve(Config::default(), router());
-        is_well(&running);
-        thread::sleep(Duration::from_millis(200));
-        let before = running.shutdown.connections();
         let mut streams: Vec<_> = (0..5).map(|_| deaf(&running, false)).collect();
         thread::sleep(Duration::from_millis(500));
+        assert_eq!(running.shutdown.connections(), 5);
         for stream in &mut streams {
             // WINDOW_UPDATE of zero on the connection.
             let _ = stream.write_all(b"\0\0\x04\x08\0\0\0\0\0\0\0\0\0");
         }
         let started = Instant::now();
-        while running.shutdown.connections() > before && started.elapsed() < Duration::from_secs(15) {
+        while running.shutdown.connections() > 0 && started.elapsed() < Duration::from_secs(20) {
             thread::sleep(Duration::from_millis(20));
         }
-        println!("{adapter:?}: {:?}", started.elapsed());
-        assert_eq!(running.shutdown.connections(), before, "{adapter:?}");
-    }
+        assert_eq!(running.shutdown.connections(), 0, "{adapter:?}");
+    });
 }
 
 /// A peer that does not read costs little CPU, whoever waits for it.
@@ -252,7 +257,6 @@ fn peers_that_do_not_read_cost_no_cpu() {
         let streams: Vec<_> = (0..20).map(|_| deaf(&running, false)).collect();
         thread::sleep(Duration::from_secs(1));
         let used = cpu_of(|| thread::sleep(Duration::from_secs(1)));
-        println!("{adapter:?}: {used:?}");
         assert!(used < Duration::from_millis(300), "{adapter:?}: {used:?} of a second");
         is_well(&running);
         drop(streams);
@@ -298,8 +302,7 @@ fn pipelined_requests_are_answered_one_by_one() {
 /// The end of a server while clients sit there with nothing to do.
 #[test]
 fn a_drain_ends_idle_connections() {
-    let _alone = alone();
-    for adapter in ALL {
+    on_each(|adapter| {
         let mut running = adapter.serve(hasty(), router());
         let clients: Vec<_> = [HttpVersion::Http11, HttpVersion::Http2]
             .map(|version| {
@@ -313,14 +316,15 @@ fn a_drain_ends_idle_connections() {
         running.shutdown.drain();
         assert!(running.ends_within(Duration::from_secs(10)), "{adapter:?}");
         drop((clients, raw));
-    }
+    });
 }
 
 /// Connections by the hundred, each with a byte or none: all of them are gone in time.
 #[test]
 fn a_flood_of_connections_passes() {
     attack("a flood of connections", hasty, |running| {
-        let streams: Vec<_> = (0..200).map(|at| raw(running.address, if at % 2 == 0 { b"P" } else { b"" })).collect();
+        let streams: Vec<_> =
+            (0..200).map(|at| raw(running.address, if at % 2 == 0 { b"P" } else { b"" })).collect();
         for stream in &streams {
             assert!(is_closed_within(stream, Duration::from_secs(8)));
         }

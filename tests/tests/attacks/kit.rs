@@ -90,9 +90,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Workers of a pool are not counted: an idle one stays for ten seconds.
     pub(crate) fn now() -> Self {
-        let entries = |path| std::fs::read_dir(path).map_or(0, Iterator::count);
-        Self { descriptors: entries("/proc/self/fd"), threads: entries("/proc/self/task") }
+        let descriptors = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default());
+        let threads = names.filter(|name| !name.is_empty() && name.trim() != "antiphon-worker").count();
+        Self { descriptors, threads }
     }
 
     /// Waits until there is no more than there was. A few threads may be a runtime's own.
@@ -113,9 +117,17 @@ impl Process {
 pub(crate) fn cpu_of(work: impl FnOnce()) -> Duration {
     let used = || {
         let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let fields: Vec<u64> = stat.rsplit(')').next().unwrap_or_default().split(' ').map(|field| field.parse().unwrap_or(0)).collect();
+        let fields: Vec<u64> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split(' ')
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
         // User and system time, in hundredths of a second.
-        Duration::from_millis(10 * (fields.get(12).copied().unwrap_or(0) + fields.get(13).copied().unwrap_or(0)))
+        Duration::from_millis(
+            10 * (fields.get(12).copied().unwrap_or(0) + fields.get(13).copied().unwrap_or(0)),
+        )
     };
     let before = used();
     work();

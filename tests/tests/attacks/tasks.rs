@@ -88,13 +88,18 @@ fn a_call_whose_driver_is_dropped_is_lost_and_not_cancelled() {
     let never = |_: Context, _: Bytes| std::future::pending::<Result<Bytes, Status>>();
     let running = Adapter::Smol.serve(Config::default(), Router::new().unary(ECHO, never));
     for version in [HttpVersion::Http11, HttpVersion::Http2] {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(antiphon_tokio::connect(running.address, version)).unwrap();
         let call = smol::spawn(async move { client.unary(ECHO, Bytes::new(), CallOptions::new()).await });
         std::thread::sleep(Duration::from_millis(100));
         runtime.shutdown_background();
         let status = smol::block_on(call).unwrap_err();
-        assert_eq!((status.code(), status.ended()), (Code::Unavailable, EndedBy::LostConnection), "{version:?}");
+        assert_eq!(
+            (status.code(), status.ended()),
+            (Code::Unavailable, EndedBy::LostConnection),
+            "{version:?}"
+        );
     }
 }
 
@@ -110,9 +115,8 @@ fn a_panic_within_a_panic_ends_its_call_and_nothing_else() {
     }
 
     let _alone = alone();
-    let router = echo()
-        .unary("/t.T/Panic", |_: Context, _: Bytes| async move { std::panic::panic_any(Bomb) })
-        .add(
+    let router =
+        echo().unary("/t.T/Panic", |_: Context, _: Bytes| async move { std::panic::panic_any(Bomb) }).add(
             "/t.T/Block",
             antiphon_service::handler::blocking::unary(|_: Context, _: Bytes| std::panic::panic_any(Bomb)),
         );
@@ -157,7 +161,9 @@ fn a_long_queue_costs_little() {
             .map(|_| {
                 let client = client.clone();
                 smol::spawn(async move {
-                    client.unary(ECHO, Bytes::new(), CallOptions::new().timeout(Duration::from_secs(60))).await
+                    client
+                        .unary(ECHO, Bytes::new(), CallOptions::new().timeout(Duration::from_secs(60)))
+                        .await
                 })
             })
             .collect();
@@ -165,7 +171,29 @@ fn a_long_queue_costs_little() {
             call.await.unwrap();
         }
         let took = started.elapsed();
-        println!("ten thousand queued calls: {took:?}");
         assert!(took < Duration::from_secs(20), "{took:?}");
     });
+}
+
+/// A test of a user pauses tokio's clock: the driver sleeps by that clock, and must not look at another one.
+#[test]
+fn a_paused_clock_makes_no_connection_spin() {
+    let _alone = alone();
+    let never = |_: Context, _: Bytes| std::future::pending::<Result<Bytes, Status>>();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let used = crate::kit::cpu_of(|| {
+        runtime.block_on(async {
+            let acceptor = antiphon_tokio::Acceptor::new(echo().unary("/t.T/Never", never));
+            let (near, far) = tokio::io::duplex(4096);
+            let peer = || antiphon_tokio::Peer::Other("here".into());
+            tokio::spawn(acceptor.serve_over(far, peer()));
+            let client = antiphon_tokio::Connector::new(HttpVersion::Http2).connect_over(near, peer());
+            client.unary(ECHO, Bytes::new(), CallOptions::new()).await.unwrap();
+            let hour = CallOptions::new().timeout(Duration::from_secs(3600));
+            let status = client.unary("/t.T/Never", Bytes::new(), hour).await.unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded);
+        });
+    });
+    assert!(used < Duration::from_secs(1), "{used:?}");
 }

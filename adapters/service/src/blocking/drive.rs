@@ -34,7 +34,7 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// What a server does when calls are ready; a client has no such calls.
-pub(super) type Dispatch<M, E, D> = Box<dyn Fn(&Arc<Shared<M, E, D>>) + Send + Sync>;
+pub(super) type Dispatch<M, E, D> = Arc<dyn Fn(&Arc<Shared<M, E, D>>) + Send + Sync>;
 
 /// The driver's part of a blocking connection.
 pub struct BlockingDrive<M, E, W, C> {
@@ -47,7 +47,8 @@ pub struct BlockingDrive<M, E, W, C> {
     changed: Condvar,
     /// The connection itself, for the threads that it starts.
     this: Mutex<Weak<Shared<M, E, Self>>>,
-    dispatch: Option<Dispatch<M, E, Self>>,
+    /// Until the connection is over: what it holds may hold the connection.
+    dispatch: Mutex<Option<Dispatch<M, E, Self>>>,
     _endpoint: PhantomData<fn() -> (M, E)>,
 }
 
@@ -93,7 +94,7 @@ where
             signals: Mutex::new(signals),
             changed: Condvar::new(),
             this: Mutex::new(Weak::new()),
-            dispatch,
+            dispatch: Mutex::new(dispatch),
             _endpoint: PhantomData,
         }
     }
@@ -144,6 +145,10 @@ where
                 self.dispatch();
             }
             match wrote {
+                Wrote::Slowly if rest.give_up.is_some_and(|at| at <= self.clock.now()) => {
+                    self.close(Closing::Closed, writer);
+                    return true;
+                }
                 Wrote::Slowly => return false,
                 Wrote::Lost => {
                     let rest = shared.turn(|access| {
@@ -259,7 +264,8 @@ where
     }
 
     fn dispatch(&self) {
-        let Some(dispatch) = &self.dispatch else { return };
+        let dispatch = self.dispatch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(dispatch) = dispatch else { return };
         let this = self.this.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         if let Some(shared) = this {
             dispatch(&shared);
@@ -268,6 +274,15 @@ where
 
     /// Reads and feeds until the input ends, then waits for the connection to be over. Owns the calling thread.
     pub(super) fn reader(&self, shared: &Shared<M, E, Self>, mut half: impl Read) {
+        // Also when the transport panics: nobody may wait for a thread that is no more.
+        let _end = AtEnd(|| {
+            self.finish();
+            shared.turn(|access| access.lost());
+            self.dispatch();
+            let dispatch = self.dispatch.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(dispatch);
+            self.control.shutdown(Shutdown::Both);
+        });
         let mut input = BytesMut::with_capacity(BLOCK);
         let mut block = vec![0; BLOCK];
         let end = loop {
@@ -291,10 +306,6 @@ where
         while !signals.finished {
             signals = self.changed.wait(signals).unwrap_or_else(PoisonError::into_inner);
         }
-        drop(signals);
-        shared.turn(|access| access.lost());
-        self.dispatch();
-        self.control.shutdown(Shutdown::Both);
     }
 
     /// Waits until the machine wants input; `false` when the connection is over.
@@ -365,5 +376,14 @@ where
             // A deadline fires in the thread that waits for it, even while the housekeeper is stuck in a write.
             shared.access(|access| access.tick());
         }
+    }
+}
+
+/// Runs at the end of a scope, however it ends.
+struct AtEnd<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for AtEnd<F> {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }

@@ -20,7 +20,7 @@ use crate::{Blocking, Client, Link, Peer, Shared};
 pub use drive::{BlockingDrive, Clock};
 pub use pool::Pool;
 pub use serve::serve;
-pub use transport::{Control, Pipes, Split};
+pub use transport::{Control, Half, Pipes, Split};
 
 /// The client's end of a connection, moved by a thread of its own. `machine` is a [`client::Connection`], or
 /// something around one; `scheme` and `authority` are what requests name.

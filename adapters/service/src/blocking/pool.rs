@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::handler::guarded;
+
 /// How long a worker without work stays.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -12,8 +14,9 @@ pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// The worker threads of a blocking server. Cheap to clone.
 ///
-/// Workers start when they are needed, up to a maximum, and leave when idle. Work above the maximum is refused and
-/// never queued: a caller learns at once that the server is full.
+/// Workers start when they are needed, and leave when idle. At most `max_workers` of them run handlers; a call above
+/// that is refused and never queued: a caller learns at once that the server is full. Taking calls to their handlers
+/// is short work, and not counted.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -27,6 +30,17 @@ struct State {
     jobs: VecDeque<Job>,
     idle: usize,
     workers: usize,
+    /// Permits that are out.
+    handlers: usize,
+}
+
+/// The right to run one handler, until it is dropped.
+pub(super) struct Permit(Arc<Inner>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.lock().handlers -= 1;
+    }
 }
 
 impl Pool {
@@ -35,7 +49,7 @@ impl Pool {
 
     /// A pool of at most `max_workers` handlers at once.
     pub fn new(max_workers: usize) -> Self {
-        let state = State { jobs: VecDeque::new(), idle: 0, workers: 0 };
+        let state = State { jobs: VecDeque::new(), idle: 0, workers: 0, handlers: 0 };
         Self(Arc::new(Inner { state: Mutex::new(state), work: Condvar::new(), max_workers }))
     }
 
@@ -44,28 +58,24 @@ impl Pool {
         self.0.lock().workers
     }
 
-    /// Runs `job` on a worker, or gives it back when there is none for it.
-    pub(super) fn try_run(&self, job: Job) -> Result<(), Job> {
-        self.start(job, self.0.max_workers)
-    }
-
-    /// Runs `job` on a worker even above the maximum: for the short work of taking calls to their handlers.
-    pub(super) fn run(&self, job: Job) {
-        if let Err(job) = self.start(job, usize::MAX) {
-            job();
+    /// The right to run a handler, unless as many run as may.
+    pub(super) fn permit(&self) -> Option<Permit> {
+        let mut state = self.0.lock();
+        if state.handlers >= self.0.max_workers {
+            return None;
         }
+        state.handlers += 1;
+        Some(Permit(Arc::clone(&self.0)))
     }
 
-    fn start(&self, job: Job, max: usize) -> Result<(), Job> {
+    /// Runs `job` on a worker, or gives it back when the system has no thread for it.
+    pub(super) fn start(&self, job: Job) -> Result<(), Job> {
         let mut state = self.0.lock();
         if state.idle > state.jobs.len() {
             state.jobs.push_back(job);
             drop(state);
             self.0.work.notify_one();
             return Ok(());
-        }
-        if state.workers >= max {
-            return Err(job);
         }
         state.workers += 1;
         drop(state);
@@ -91,12 +101,14 @@ impl Inner {
     }
 
     fn worker(&self, first: &Mutex<Option<Job>>) {
-        let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(job) = first {
-            job();
-        }
-        while let Some(job) = self.next() {
-            job();
+        let mut next = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        while let Some(job) = next {
+            // Handlers are guarded already; whatever else panics must not take a worker away from the count.
+            let _ = guarded(|| {
+                job();
+                Ok(())
+            });
+            next = self.next();
         }
     }
 
@@ -135,24 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_above_the_maximum_is_refused_and_never_queued() {
+    fn permits_are_as_many_as_handlers_may_run() {
         let pool = Pool::new(2);
-        let (release, held) = mpsc::channel::<()>();
-        let held = Arc::new(Mutex::new(held));
-        let (done, finished) = mpsc::channel();
-        for _ in 0..2 {
-            let (held, done) = (Arc::clone(&held), done.clone());
-            let job: Job = Box::new(move || {
-                let _ = held.lock().unwrap().recv();
-                let _ = done.send(());
-            });
-            assert!(pool.try_run(job).is_ok());
-        }
-        assert!(pool.try_run(Box::new(|| ())).is_err());
-        release.send(()).unwrap();
-        release.send(()).unwrap();
-        finished.recv().unwrap();
-        finished.recv().unwrap();
+        let first = pool.permit();
+        let second = pool.permit();
+        assert!(first.is_some() && second.is_some() && pool.permit().is_none());
+        drop(first);
+        assert!(pool.permit().is_some());
     }
 
     #[test]
@@ -160,15 +161,24 @@ mod tests {
         let pool = Pool::new(1);
         for _ in 0..100 {
             let (done, finished) = mpsc::channel();
-            let mut job: Job = Box::new(move || {
+            let job: Job = Box::new(move || {
                 let _ = done.send(());
             });
-            // The worker may not have come back yet from the job before.
-            while let Err(refused) = pool.try_run(job) {
-                job = refused;
+            assert!(pool.start(job).is_ok());
+            finished.recv().unwrap();
+            while pool.0.lock().idle == 0 {
                 std::thread::yield_now();
             }
-            finished.recv().unwrap();
+        }
+        assert_eq!(pool.workers(), 1);
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_worker_away() {
+        let pool = Pool::new(1);
+        assert!(pool.start(Box::new(|| panic!("a job's panic"))).is_ok());
+        while pool.0.lock().idle == 0 {
+            std::thread::yield_now();
         }
         assert_eq!(pool.workers(), 1);
     }

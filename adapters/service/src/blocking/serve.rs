@@ -38,7 +38,7 @@ where
 {
     let (reader, writer, control) = transport.split()?;
     let side = Arc::new(Side::new(router, pool.clone()));
-    let dispatch = Box::new(move |shared: &Arc<Connection<M, T::Writer, T::Control>>| side.notice(shared));
+    let dispatch = Arc::new(move |shared: &Arc<Connection<M, T::Writer, T::Control>>| side.notice(shared));
     let drive = BlockingDrive::new(clock, writer, control, Some(dispatch));
     let shared = Arc::new(Shared::new(machine, peer, drive));
     shared.drive().attach(&shared);
@@ -79,7 +79,9 @@ impl Side {
     {
         if self.notices.fetch_add(1, Ordering::SeqCst) == 0 {
             let (side, shared) = (Arc::clone(self), Arc::clone(shared));
-            self.pool.run(Box::new(move || side.work(&shared)));
+            if let Err(job) = self.pool.start(Box::new(move || side.work(&shared))) {
+                job();
+            }
         }
     }
 
@@ -98,7 +100,10 @@ impl Side {
             shared.drive().transmit(shared);
             if self.notices.fetch_sub(seen, Ordering::SeqCst) == seen {
                 if let Some(job) = own {
-                    job.run();
+                    match self.pool.permit() {
+                        Some(_permit) => job.run(),
+                        None => job.refuse(full()),
+                    }
                 }
                 return;
             }
@@ -122,10 +127,14 @@ impl Side {
         for incoming in batch.drain(..) {
             match dispatcher.begin(incoming) {
                 Begun::Done(answer) => answers.push(answer),
-                Begun::Task(task) => {
-                    // A refused task is dropped, and that answers its call.
-                    let _ = self.pool.try_run(Box::new(move || task.run_blocking()));
-                }
+                Begun::Task(task) => match self.pool.permit() {
+                    // Without a thread for it it is dropped, and that answers its call.
+                    Some(permit) => drop(self.pool.start(Box::new(move || {
+                        let _permit = permit;
+                        task.run_blocking();
+                    }))),
+                    None => task.refuse(full()),
+                },
                 Begun::Blocking(job) => {
                     if let Some(before) = own.replace(job) {
                         self.send_off(before);
@@ -142,19 +151,17 @@ impl Side {
 
     /// Runs a handler on another worker, or answers that there is none for it.
     fn send_off(&self, job: BlockingJob) {
-        let slot = Arc::new(Mutex::new(Some(job)));
-        let take =
-            |slot: &Mutex<Option<BlockingJob>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let theirs = Arc::clone(&slot);
-        let run = move || {
-            if let Some(job) = take(&theirs) {
+        match self.pool.permit() {
+            // Without a thread for it it is dropped, and that answers its call.
+            Some(permit) => drop(self.pool.start(Box::new(move || {
+                let _permit = permit;
                 job.run();
-            }
-        };
-        if self.pool.try_run(Box::new(run)).is_err() {
-            if let Some(job) = take(&slot) {
-                job.refuse(Status::resource_exhausted("the server runs as many handlers as it may"));
-            }
+            }))),
+            None => job.refuse(full()),
         }
     }
+}
+
+fn full() -> Status {
+    Status::resource_exhausted("the server runs as many handlers as it may")
 }

@@ -1,6 +1,6 @@
 //! What a blocking transport has to offer: a half to read, a half to write, and a way to end both.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub trait Split {
     /// Splits the transport.
     ///
     /// # Errors
-    /// When the operating system will not give a second handle.
+    /// The transport's, when it cannot be used by two threads.
     fn split(self) -> io::Result<(Self::Reader, Self::Writer, Self::Control)>;
 }
 
@@ -36,16 +36,43 @@ pub trait Control: Send + Sync + 'static {
     fn shutdown(&self, how: Shutdown) -> bool;
 }
 
+/// One direction of a socket: both share one descriptor.
+#[derive(Clone, Debug)]
+pub struct Half<S>(Arc<S>);
+
 macro_rules! socket {
     ($(#[$attribute:meta])* $socket:ty) => {
         $(#[$attribute])*
         impl Split for $socket {
-            type Reader = Self;
-            type Writer = Self;
+            type Reader = Half<Self>;
+            type Writer = Half<Self>;
             type Control = Arc<$socket>;
 
-            fn split(self) -> io::Result<(Self, Self, Arc<Self>)> {
-                Ok((self.try_clone()?, self.try_clone()?, Arc::new(self)))
+            fn split(self) -> io::Result<(Half<Self>, Half<Self>, Arc<Self>)> {
+                let socket = Arc::new(self);
+                Ok((Half(Arc::clone(&socket)), Half(Arc::clone(&socket)), socket))
+            }
+        }
+
+        $(#[$attribute])*
+        impl Read for Half<$socket> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                (&*self.0).read(buffer)
+            }
+        }
+
+        $(#[$attribute])*
+        impl Write for Half<$socket> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                (&*self.0).write(bytes)
+            }
+
+            fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+                (&*self.0).write_vectored(slices)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
             }
         }
 

@@ -289,7 +289,6 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         options: CallOptions,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        let options = self.settle(options);
         let flight = self.fly(path, method, &options);
         let halves = self.open(path, method, codecs, &options, flight.as_ref(), None).await?;
         self.connection.link.flush();
@@ -333,7 +332,7 @@ impl<W> Client<W> {
         options: CallOptions,
     ) -> Result<Receiver<O, V>, Status> {
         let method = Method::new(Shape::ServerStream);
-        let (options, mut message) = (self.settle(options), Staged::new(message));
+        let mut message = Staged::new(message);
         let flight = self.fly(path, method, &options);
         self.start_with_message(path, method, codecs, &mut message, &options, flight.as_ref()).await
     }
@@ -346,7 +345,6 @@ impl<W> Client<W> {
         message: I,
         options: CallOptions,
     ) -> Result<Response<O>, Status> {
-        let options = self.settle(options);
         let mut message = Staged::new(message);
         let flight = self.fly(path, method, &options);
         let mut refusals = 0;
@@ -408,7 +406,7 @@ impl Drop for Start<'_> {
 
 /// Methods of every shape, with codecs and raw.
 macro_rules! calls {
-    ($wait:ident, [$($async:tt)?], |$client:ident, $future:ident| $run:expr) => {
+    ($wait:ident, [$($async:tt)?], |$client:ident, $future:ident, $deadline:ident| $run:expr) => {
         impl Client<$wait> {
             /// Calls a method of one message in and one out, with codecs.
             ///
@@ -423,6 +421,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Response<O>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.call_one(path, method, codecs, message, options);
                 $run
             }
@@ -439,6 +439,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<O, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.call_stream(path, codecs, message, options);
                 $run
             }
@@ -454,6 +456,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<ClientStream<I, O, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.open_stream(path, Method::new(Shape::ClientStream), codecs, options);
                 let (sender, receiver) = $run?;
                 Ok(ClientStream::new(sender, receiver))
@@ -470,6 +474,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<I, O, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.open_stream(path, Method::new(Shape::Bidi), codecs, options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
@@ -488,6 +494,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<(Sender<I, $wait>, Receiver<O, $wait>), Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.open_stream(path, method, codecs, options);
                 $run
             }
@@ -505,6 +513,8 @@ macro_rules! calls {
                 let mut method = Method::new(Shape::Unary);
                 method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.call_one(path, method, &self.connection.raw, message, options);
                 $run
             }
@@ -520,6 +530,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.call_stream(path, &self.connection.raw, message, options);
                 $run
             }
@@ -534,6 +546,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let method = Method::new(Shape::ClientStream);
                 let $future = self.open_stream(path, method, &self.connection.raw, options);
                 let (sender, receiver) = $run?;
@@ -550,6 +564,8 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
+                let options = self.settle(options);
+                let $deadline = options.deadline;
                 let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
@@ -558,5 +574,5 @@ macro_rules! calls {
     };
 }
 
-calls!(Async, [async], |_client, future| future.await);
-calls!(Blocking, [], |client, future| block_on(client.link(), None, future));
+calls!(Async, [async], |_client, future, _deadline| future.await);
+calls!(Blocking, [], |client, future, deadline| block_on(client.link(), deadline, future));

@@ -134,6 +134,12 @@ impl Head {
         ]
     }
 
+    /// Whether method, scheme, authority and path are those of `other`.
+    pub(crate) fn has_control_of(&self, other: &Self) -> bool {
+        let ends = |head: &Self| (head.method_end, head.scheme_end, head.authority_end, head.has_authority);
+        ends(self) == ends(other) && self.control == other.control
+    }
+
     fn part(&self, start: u32, end: u32) -> &str {
         core::str::from_utf8(&self.control[start as usize..end as usize]).unwrap_or_default()
     }

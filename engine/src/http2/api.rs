@@ -67,7 +67,7 @@ impl Connection {
         slot.sending = Sending::Ending;
         if let Some(trailers) = trailers {
             match self.role {
-                Role::Server => self.encoder.encode_trailers_early(trailers, &mut slot.answer),
+                Role::Server => self.encoder.encode_trailers_early(trailers, slot.answer()),
                 Role::Client => slot.outgoing().trailers.assign(trailers),
             }
             slot.sending = Sending::EndingWithTrailers;
@@ -192,7 +192,7 @@ impl HttpConnection for Connection {
             slot.outgoing().interim.push(head.clone());
             slot.has_interim = true;
         } else {
-            self.encoder.encode_response_early(head, &mut slot.answer);
+            self.encoder.encode_response_early(head, slot.answer());
             slot.answer_head = slot.answer.len() as u32;
             slot.head_pending = true;
             slot.sending = if end { Sending::Ending } else { Sending::Open };

@@ -93,6 +93,16 @@ pub(super) fn put_number(out: &mut BytesMut, kind: u8, stream: u32, value: u32) 
     out.extend_from_slice(&frame);
 }
 
+/// Appends a frame whose payload stands behind [`HEADER_LEN`] bytes of room for its header.
+#[inline]
+pub(super) fn put_in_place(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, frame: &mut [u8]) {
+    let len = frame.len().saturating_sub(HEADER_LEN);
+    if let Some(header) = frame.first_chunk_mut::<HEADER_LEN>() {
+        *header = FrameHeader { len, kind, flags, stream }.encode();
+    }
+    out.extend_from_slice(frame);
+}
+
 /// Appends a frame on stream 0, or one whose payload is at hand.
 pub(super) fn put(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let header = FrameHeader { len: payload.len(), kind, flags, stream };

@@ -62,10 +62,10 @@ impl Connection {
             // Ignored (RFC 9113 §5.3.2), a dependency of a stream on itself as well.
             fragment = fragment.get(5..).ok_or(Fault::size("HEADERS is too short for its priority"))?;
         }
-        self.check_id(header.stream)?;
+        let known = self.check_id(header.stream)?;
         let end_stream = header.has(flag::END_STREAM);
         if header.has(flag::END_HEADERS) {
-            return self.block_done(header.stream, end_stream, fragment);
+            return self.block_done(known, header.stream, end_stream, fragment);
         }
         self.block.stream = header.stream;
         self.block.end_stream = end_stream;
@@ -92,7 +92,7 @@ impl Connection {
         }
         let stream = std::mem::take(&mut self.block.stream);
         let bytes = std::mem::take(&mut self.block.bytes);
-        let result = self.block_done(stream, self.block.end_stream, &bytes);
+        let result = self.block_done(self.store.find(stream), stream, self.block.end_stream, &bytes);
         if bytes.capacity() <= KEEP {
             self.block.bytes = bytes;
         }
@@ -107,8 +107,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether HEADERS may come for this id at all.
-    fn check_id(&self, id: u32) -> Result<(), Fault> {
+    /// Whether HEADERS may come for this id at all, and what is known of it.
+    #[inline]
+    fn check_id(&self, id: u32) -> Result<Known, Fault> {
         if id == 0 {
             return Err(Fault::protocol("HEADERS on stream 0"));
         }
@@ -124,13 +125,13 @@ impl Connection {
                 Err(Fault::protocol("the stream id is lower than an earlier one"))
             }
             Known::Closed(Closed::Clean) => Err(Fault::closed("HEADERS on a closed stream")),
-            _ => Ok(()),
+            known => Ok(known),
         }
     }
 
     /// A whole header block: it passes the decoder whatever becomes of it, since the tables belong to the connection.
-    fn block_done(&mut self, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Fault> {
-        match self.store.find(id) {
+    fn block_done(&mut self, known: Known, id: u32, end_stream: bool, block: &[u8]) -> Result<(), Fault> {
+        match known {
             Known::Idle => self.open_remote(id, end_stream, block),
             Known::Open(index) => self.more_headers(index, end_stream, block),
             Known::Closed(Closed::ByPeer) => {

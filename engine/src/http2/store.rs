@@ -223,6 +223,15 @@ impl Store {
             return;
         }
         let at = ((id - self.base) / 2) as usize;
+        if at == 0 && why == Closed::Clean {
+            // Streams mostly end in the order in which they began.
+            self.window.pop_front();
+            self.base += 2;
+            if self.window.front().is_some_and(|&next| next < REASONS) && self.window.len() <= RETAIN {
+                return;
+            }
+            return self.trim();
+        }
         if let Some(value) = self.window.get_mut(at) {
             *value = why.value();
         }

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use crate::credit::Credit;
 use crate::http2::flow::SendWindow;
+use crate::http2::frame::HEADER_LEN;
 use crate::http2::queue::SendQueue;
 use crate::{Fields, Head, Instant, ReceiveEnd};
 
@@ -126,8 +127,8 @@ pub(super) struct Slot {
     /// What is left of content-length, if one was given.
     pub(super) expected: Option<u64>,
 
-    /// A server: the encoded head of the answer until it is sent, `answer_head` bytes of it, and the encoded trailers. A
-    /// server's encoder has no table, so that the order of encoding means nothing.
+    /// A server: the encoded head of the answer, `answer_head` bytes, and the encoded trailers, both with room for a
+    /// frame header in front. A server's encoder has no table, so that the order of encoding means nothing.
     pub(super) answer: Vec<u8>,
     pub(super) answer_head: u32,
     pub(super) head_pending: bool,
@@ -224,9 +225,17 @@ impl Slot {
 
     /// A part of the encoded answer.
     #[inline]
-    pub(super) fn answered(&self, what: What) -> &[u8] {
-        let (head, trailers) = self.answer.split_at_checked(self.answer_head as usize).unwrap_or_default();
+    pub(super) fn answered(&mut self, what: What) -> &mut [u8] {
+        let middle = self.answer_head as usize;
+        let (head, trailers) = self.answer.split_at_mut_checked(middle).unwrap_or_default();
         if what == What::Head { head } else { trailers }
+    }
+
+    /// Where a part of the answer is encoded to.
+    #[inline]
+    pub(super) fn answer(&mut self) -> &mut Vec<u8> {
+        self.answer.extend_from_slice(&[0; HEADER_LEN]);
+        &mut self.answer
     }
 
     /// What is encoded later.

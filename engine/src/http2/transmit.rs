@@ -2,7 +2,7 @@
 
 use crate::Output;
 use crate::http2::connection::{Connection, Life};
-use crate::http2::frame::{self, FrameHeader, MAX_FRAME, PREFACE, flag, kind};
+use crate::http2::frame::{self, FrameHeader, HEADER_LEN, MAX_FRAME, PREFACE, flag, kind};
 use crate::http2::settings::{self, Role};
 use crate::http2::stream::{Place, Ready, Receiving, Sending, What, notice};
 
@@ -99,8 +99,9 @@ impl Connection {
         if std::mem::take(&mut slot.has_interim) {
             for head in std::mem::take(&mut slot.outgoing().interim) {
                 self.scratch.clear();
+                self.scratch.extend_from_slice(&[0; HEADER_LEN]);
                 self.encoder.encode_response(&head, &mut self.scratch);
-                put_block(&self.scratch, false, slot.id, out);
+                put_block(&mut self.scratch, false, slot.id, out);
             }
         }
     }
@@ -171,10 +172,11 @@ impl Connection {
         }
         let block = &mut self.scratch;
         block.clear();
+        block.extend_from_slice(&[0; HEADER_LEN]);
         match what {
             _ if early => {
                 self.encoder.put_size_updates(block);
-                block.extend_from_slice(slot.answered(what));
+                block.extend_from_slice(slot.answered(what).get(HEADER_LEN..).unwrap_or_default());
             }
             What::Head => self.encoder.encode_request(&slot.outgoing().head, block),
             What::Trailers => self.encoder.encode_trailers(&slot.outgoing().trailers, block),
@@ -194,12 +196,19 @@ impl Connection {
     }
 }
 
-/// Cuts a header block into HEADERS and CONTINUATIONs (RFC 9113 §4.3).
-fn put_block(block: &[u8], end: bool, stream: u32, out: &mut Output) {
+/// Cuts a header block, behind room for a frame header, into HEADERS and CONTINUATIONs (RFC 9113 §4.3).
+#[inline]
+fn put_block(block: &mut [u8], end: bool, stream: u32, out: &mut Output) {
     let end = if end { flag::END_STREAM } else { 0 };
-    if block.len() <= MAX_FRAME {
-        return frame::put(out.tail_mut(), kind::HEADERS, end | flag::END_HEADERS, stream, block);
+    if block.len() <= HEADER_LEN + MAX_FRAME {
+        frame::put_in_place(out.tail_mut(), kind::HEADERS, end | flag::END_HEADERS, stream, block);
+    } else {
+        cut_block(block.get(HEADER_LEN..).unwrap_or_default(), end, stream, out);
     }
+}
+
+#[cold]
+fn cut_block(block: &[u8], end: u8, stream: u32, out: &mut Output) {
     let mut parts = block.chunks(MAX_FRAME).peekable();
     let (mut kind, mut flags) = (kind::HEADERS, end);
     while let Some(part) = parts.next() {

@@ -25,6 +25,15 @@ const SCRATCH: usize = 4096;
 pub struct Decoder {
     fields: FieldDecoder,
     assembly: Assembly,
+    /// Only while there are blocks to decode.
+    known: Option<Box<Known>>,
+    /// The last block had a content-length.
+    length: bool,
+}
+
+/// What is known of the last blocks.
+#[derive(Default)]
+struct Known {
     memos: [Memo; 2],
     /// The memo that was not used last.
     oldest: usize,
@@ -32,8 +41,6 @@ pub struct Decoder {
     /// The prefix that was not used last.
     oldest_prefix: usize,
     beginning: Beginning,
-    /// The last block had a content-length.
-    length: bool,
 }
 
 /// A block that changed nothing in the table, and its head: as long as the table stays the same, so does the head.
@@ -59,11 +66,7 @@ impl Decoder {
                 scratch: Scratch::default(),
             },
             assembly: Assembly::default(),
-            memos: Default::default(),
-            oldest: 0,
-            prefixes: Default::default(),
-            oldest_prefix: 0,
-            beginning: Beginning::default(),
+            known: None,
             length: false,
         }
     }
@@ -95,67 +98,39 @@ impl Decoder {
     /// # Errors
     /// The connection must end: see [`DecodeError`]. The decoder is of no use afterwards.
     pub fn decode(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
-        if let Some(place) = self.remembered(block) {
-            self.oldest = 1 - place;
-            let memo = &self.memos[place];
+        let generation = self.fields.table.generation();
+        let settled = self.fields.required.is_none();
+        if let Some(memo) = self.known.as_mut().and_then(|known| known.memo(block, generation, settled)) {
             self.length = memo.length;
             head.assign(&memo.head);
             return Ok(Verdict::Good);
         }
-        self.decode_new(block, head)
-    }
-
-    fn decode_new(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
-        let generation = self.fields.table.generation();
-        let begun = self.begin(block, head);
-        let (assembly, limits) = (&mut self.assembly, self.fields.limits);
-        let size = assembly.seen().size();
-        let rest = block.get(begun..).unwrap_or_default();
-        let result = match self.fields.decode(rest, size, |raw| assembly.field(raw, &limits, head)) {
-            Ok(()) => Ok(self.assembly.finish(head)),
-            Err(error) => {
-                head.clear();
-                Err(error)
-            }
-        };
-        self.length = self.assembly.seen().has_length();
-        if result == Ok(Verdict::Good) {
-            if self.beginning.len() > 0 && self.beginning.is_worth(head) {
-                self.prefixes[self.oldest_prefix].set(&self.beginning, head);
-                self.oldest_prefix = 1 - self.oldest_prefix;
-            }
-            if generation == self.fields.table.generation() {
-                self.remember(block, head);
-            }
-        }
+        let result = self.decode_new(block, head);
         self.fields.scratch.shrink();
         self.assembly.shrink(SCRATCH);
         result
     }
 
-    /// Takes the indexed fields at the front of a block: from one that began with the same, or one by one. Returns how
-    /// many bytes they were.
-    fn begin(&mut self, block: &[u8], head: &mut Head) -> usize {
-        self.beginning.start();
-        let table = &self.fields.table;
-        // A missing size update is found, and complained of, where it is looked for.
-        let settled = self.fields.required.is_none();
-        if let Some(place) = self.prefixes.iter().position(|prefix| settled && prefix.begins(block, table)) {
-            let prefix = &self.prefixes[place];
-            self.oldest_prefix = 1 - place;
-            self.assembly.resume(prefix.seen());
-            head.assign(prefix.head());
-            return prefix.len();
+    fn decode_new(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
+        let generation = self.fields.table.generation();
+        let known = self.known.get_or_insert_default();
+        let (fields, assembly) = (&mut self.fields, &mut self.assembly);
+        let begun = known.begin(block, fields, assembly, head);
+        let (size, limits) = (assembly.seen().size(), fields.limits);
+        let rest = block.get(begun..).unwrap_or_default();
+        if let Err(error) = fields.decode(rest, size, |raw| assembly.field(raw, &limits, head)) {
+            head.clear();
+            return Err(error);
         }
-        head.clear();
-        self.assembly.start();
-        let limits = self.fields.limits;
-        for &byte in block.iter().take_while(|_| settled) {
-            let Some(raw) = self.beginning.take(byte, table) else { break };
-            self.assembly.field(raw, &limits, head);
+        let verdict = assembly.finish(head);
+        self.length = assembly.seen().has_length();
+        if verdict == Verdict::Good {
+            known.remember_beginning(head);
+            if generation == fields.table.generation() {
+                known.remember(block, generation, self.length, head);
+            }
         }
-        self.beginning.stop(self.assembly.seen(), head);
-        self.beginning.len()
+        Ok(verdict)
     }
 
     /// Decodes one whole header block and gives each field as it was sent: name, value, and whether it may never be
@@ -182,9 +157,7 @@ impl Decoder {
 
     /// Gives back what only makes decoding faster: a connection is idle.
     pub(crate) fn shrink(&mut self) {
-        self.memos = Default::default();
-        self.prefixes = Default::default();
-        self.beginning = Beginning::default();
+        self.known = None;
         self.assembly = Assembly::default();
         self.fields.scratch = Scratch::default();
         self.fields.table.shrink();
@@ -193,36 +166,76 @@ impl Decoder {
     /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, three scratch buffers of 4
     /// KiB, and of two blocks what they were and how they began, 2.5 KiB each.
     pub fn capacity_bytes(&self) -> usize {
-        let memos = self.memos.iter().map(|memo| memo.block.capacity() + memo.head.capacity_bytes());
-        let prefixes = self.prefixes.iter().map(Prefix::capacity_bytes).sum::<usize>();
-        let scratch = self.fields.scratch.capacity_bytes() + self.beginning.capacity_bytes();
-        self.fields.table.capacity_bytes()
-            + self.assembly.capacity_bytes()
-            + scratch
-            + prefixes
-            + memos.sum::<usize>()
+        let known = self.known.as_ref().map_or(0, |known| known.capacity_bytes());
+        let scratch = self.fields.scratch.capacity_bytes() + self.assembly.capacity_bytes();
+        self.fields.table.capacity_bytes() + scratch + known
     }
+}
 
+impl Known {
+    /// The memo of this very block.
     #[inline]
-    fn remembered(&self, block: &[u8]) -> Option<usize> {
-        if self.fields.required.is_some() || block.is_empty() {
-            return None;
-        }
-        let generation = self.fields.table.generation();
-        self.memos.iter().position(|memo| memo.generation == generation && memo.block == block)
+    fn memo(&mut self, block: &[u8], generation: u64, settled: bool) -> Option<&Memo> {
+        let same = |memo: &Memo| memo.generation == generation && memo.block == block;
+        let place = self.memos.iter().position(same).filter(|_| settled && !block.is_empty())?;
+        self.oldest = 1 - place;
+        self.memos.get(place)
     }
 
-    fn remember(&mut self, block: &[u8], head: &Head) {
+    /// Takes the indexed fields at the front of a block: from one that began with the same, or one by one. Returns how
+    /// many bytes they were.
+    fn begin(
+        &mut self,
+        block: &[u8],
+        fields: &FieldDecoder,
+        assembly: &mut Assembly,
+        head: &mut Head,
+    ) -> usize {
+        self.beginning.start();
+        // A missing size update is found, and complained of, where it is looked for.
+        let block = if fields.required.is_none() { block } else { &[] };
+        if let Some(place) = self.prefixes.iter().position(|prefix| prefix.begins(block, &fields.table)) {
+            let prefix = &self.prefixes[place];
+            self.oldest_prefix = 1 - place;
+            assembly.resume(prefix.seen());
+            head.assign(prefix.head());
+            return prefix.len();
+        }
+        head.clear();
+        assembly.start();
+        for &byte in block {
+            let Some(raw) = self.beginning.take(byte, &fields.table) else { break };
+            assembly.field(raw, &fields.limits, head);
+        }
+        self.beginning.stop(assembly.seen(), head);
+        self.beginning.len()
+    }
+
+    /// Remembers how the block began that made this good head, if that was new.
+    fn remember_beginning(&mut self, head: &Head) {
+        if self.beginning.len() > 0 && self.beginning.is_worth(head) {
+            self.prefixes[self.oldest_prefix].set(&self.beginning, head);
+            self.oldest_prefix = 1 - self.oldest_prefix;
+        }
+    }
+
+    fn remember(&mut self, block: &[u8], generation: u64, length: bool, head: &Head) {
         if block.len() > MEMO_BLOCK || head.fields.list_size() > MEMO_LIST {
             return;
         }
         let memo = &mut self.memos[self.oldest];
         memo.block.clear();
         memo.block.extend_from_slice(block);
-        memo.generation = self.fields.table.generation();
-        memo.length = self.length;
+        memo.generation = generation;
+        memo.length = length;
         memo.head.assign(head);
         self.oldest = 1 - self.oldest;
+    }
+
+    fn capacity_bytes(&self) -> usize {
+        let memos = self.memos.iter().map(|memo| memo.block.capacity() + memo.head.capacity_bytes());
+        let prefixes = self.prefixes.iter().map(Prefix::capacity_bytes).sum::<usize>();
+        size_of::<Self>() + memos.sum::<usize>() + prefixes + self.beginning.capacity_bytes()
     }
 }
 

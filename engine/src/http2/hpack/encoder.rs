@@ -35,6 +35,13 @@ pub struct Encoder {
     signalled: usize,
     /// The lowest of the peer's sizes since the last block.
     lowest: Option<usize>,
+    /// Only while there are heads to encode.
+    known: Option<Box<Known>>,
+}
+
+/// What is known of the last heads.
+#[derive(Default)]
+struct Known {
     memos: [Memo; 4],
     clock: u32,
     /// Where the fields of the last block were found, by their place in it: the next block is much like it.
@@ -59,7 +66,7 @@ enum Hint {
 #[derive(Default)]
 struct Memo {
     kind: Option<BlockKind>,
-    /// Of trailers, the fields alone count.
+    /// Trailers have fields alone.
     head: Head,
     generation: u64,
     used: u32,
@@ -109,9 +116,7 @@ impl Encoder {
             signalled: INITIAL_TABLE,
             // A table that is smaller, but not unused, would evict at another time than the peer's.
             lowest: (size > 0 && size < INITIAL_TABLE).then_some(INITIAL_TABLE),
-            memos: Default::default(),
-            clock: 0,
-            hints: [Hint::None; HINTS],
+            known: None,
         }
     }
 
@@ -139,15 +144,16 @@ impl Encoder {
 
     /// Gives back what only makes encoding faster: a connection is idle.
     pub(crate) fn shrink(&mut self) {
-        self.memos = Default::default();
+        self.known = None;
         self.table.shrink();
     }
 
     /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, and four remembered blocks
     /// of 1.5 KiB.
     pub fn capacity_bytes(&self) -> usize {
-        let memos = self.memos.iter().map(|memo| memo.block.capacity() + memo.head.capacity_bytes());
-        self.table.capacity_bytes() + memos.sum::<usize>()
+        let memo = |memo: &Memo| memo.block.capacity() + memo.head.capacity_bytes();
+        let known = self.known.iter().flat_map(|known| known.memos.iter().map(memo));
+        self.table.capacity_bytes() + known.sum::<usize>() + size_of::<Known>()
     }
 
     /// Whether the next block must begin with [`put_size_updates`](Encoder::put_size_updates).
@@ -165,28 +171,62 @@ impl Encoder {
     /// order.
     pub(crate) fn encode_response_early(&mut self, head: &Head, out: &mut Vec<u8>) {
         debug_assert_eq!(self.cap, 0, "blocks depend on their order");
-        self.encode_block(Source::Response(head), out);
+        if !self.recall(BlockKind::Response, None, head.status(), &head.fields, out) {
+            self.encode_new(Source::Response(head), out);
+        }
     }
 
     /// Appends the block of trailers before its time.
     pub(crate) fn encode_trailers_early(&mut self, fields: &Fields, out: &mut Vec<u8>) {
         debug_assert_eq!(self.cap, 0, "blocks depend on their order");
-        self.encode_block(Source::Trailers(fields), out);
+        if !self.recall(BlockKind::Trailers, None, 0, fields, out) {
+            self.encode_new(Source::Trailers(fields), out);
+        }
     }
 
     fn encode(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
         self.size_updates(out);
-        self.encode_block(source, out);
+        let remembered = match source {
+            Source::Request(head) => self.recall(BlockKind::Request, Some(head), 0, &head.fields, out),
+            Source::Response(head) => {
+                self.recall(BlockKind::Response, None, head.status(), &head.fields, out)
+            }
+            Source::Trailers(fields) => self.recall(BlockKind::Trailers, None, 0, fields, out),
+        };
+        if !remembered {
+            self.encode_new(source, out);
+        }
     }
 
-    fn encode_block(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
+    /// Appends the block of a head that came before, if the table is as it was then.
+    fn recall(
+        &mut self,
+        kind: BlockKind,
+        request: Option<&Head>,
+        status: u16,
+        fields: &Fields,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let generation = self.table.generation();
-        self.clock = self.clock.wrapping_add(1);
-        if let Some(memo) = self.memos.iter_mut().find(|memo| memo.matches(source, generation)) {
-            memo.used = self.clock;
-            out.extend_from_slice(&memo.block);
-            return;
+        let Some(known) = &mut self.known else { return false };
+        for memo in &mut known.memos {
+            if memo.kind == Some(kind)
+                && memo.generation == generation
+                && memo.head.status() == status
+                && memo.head.fields == *fields
+                && request.is_none_or(|head| memo.head.has_control_of(head))
+            {
+                known.clock = known.clock.wrapping_add(1);
+                memo.used = known.clock;
+                out.extend_from_slice(&memo.block);
+                return true;
+            }
         }
+        false
+    }
+
+    fn encode_new(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
+        let generation = self.table.generation();
         let start = out.len();
         let pseudo = match source {
             Source::Request(head) => self.request(head, out),
@@ -260,7 +300,7 @@ impl Encoder {
     /// was judged, and is no secret.
     #[inline]
     fn as_before(&self, place: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) -> bool {
-        let index = match self.hints.get(place) {
+        let index = match self.known.as_ref().and_then(|known| known.hints.get(place)) {
             Some(&Hint::Static(index)) => static_table::get(index)
                 .is_some_and(|entry| entry.value.as_bytes() == value && entry.name.as_bytes() == name)
                 .then_some(index),
@@ -273,7 +313,7 @@ impl Encoder {
     }
 
     fn hint(&mut self, place: usize, hint: Hint) {
-        if let Some(old) = self.hints.get_mut(place) {
+        if let Some(old) = self.known.get_or_insert_default().hints.get_mut(place) {
             *old = hint;
         }
     }
@@ -333,8 +373,10 @@ impl Encoder {
         if block.len() > MEMO_BLOCK || fields.list_size() > MEMO_LIST {
             return;
         }
-        let clock = self.clock;
-        let Some(memo) = self.memos.iter_mut().max_by_key(|memo| clock.wrapping_sub(memo.used)) else {
+        let known = self.known.get_or_insert_default();
+        known.clock = known.clock.wrapping_add(1);
+        let clock = known.clock;
+        let Some(memo) = known.memos.iter_mut().max_by_key(|memo| clock.wrapping_sub(memo.used)) else {
             return;
         };
         memo.generation = self.table.generation();
@@ -342,25 +384,13 @@ impl Encoder {
         memo.kind = Some(source.kind());
         match source {
             Source::Request(head) | Source::Response(head) => memo.head.assign(head),
-            Source::Trailers(fields) => memo.head.fields.assign(fields),
+            Source::Trailers(fields) => {
+                memo.head.clear();
+                memo.head.fields.assign(fields);
+            }
         }
         memo.block.clear();
         memo.block.extend_from_slice(block);
-    }
-}
-
-impl Memo {
-    #[inline]
-    fn matches(&self, source: Source<'_>, generation: u64) -> bool {
-        self.generation == generation
-            && self.kind == Some(source.kind())
-            && match source {
-                Source::Request(head) => self.head == *head,
-                Source::Response(head) => {
-                    self.head.status() == head.status() && self.head.fields == head.fields
-                }
-                Source::Trailers(fields) => self.head.fields == *fields,
-            }
     }
 }
 

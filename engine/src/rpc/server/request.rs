@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::metadata::is_reserved_bytes;
-use crate::codec::timeout::{parse_connect, parse_grpc};
+use crate::codec::timeout::{BadTimeout, parse_connect, parse_grpc};
 use crate::rpc::connect::Query;
 use crate::rpc::inbound::Framing;
 use crate::rpc::protocol::ContentType;
@@ -48,8 +48,8 @@ pub(super) struct RequestHead {
     /// The last content-type seen, and what it was found to be: the next one is mostly the same.
     last_content_type: Vec<u8>,
     last_found: Option<(Protocol, Framing)>,
-    /// The fields that all of this was read from, if they can come again: a POST without a timeout and without a fault.
-    /// A client's heads are mostly alike; then nothing is read twice.
+    /// The fields that all of this was read from, without the timeout, if they can come again: a POST without a fault.
+    /// A client's heads are mostly alike but for the timeout; then nothing else is read twice.
     last_fields: Fields,
     repeatable: bool,
 }
@@ -82,9 +82,11 @@ impl RequestHead {
             _ => Verb::Other,
         };
         let query = self.set_path(target);
-        if self.repeatable && verb == Verb::Post && head.fields == self.last_fields {
-            self.set_timeout(None, config, now);
-            return false;
+        if self.repeatable && verb == Verb::Post {
+            if let Some(timeout) = self.timeout_of_like(&head.fields) {
+                self.set_timeout(timeout, config, now);
+                return false;
+            }
         }
         self.forget(verb);
         let known = gather(head, &mut self.metadata);
@@ -97,11 +99,9 @@ impl RequestHead {
         if self.protocol.is_some() {
             self.read_known(&known, config, now);
         }
-        let timed = known.grpc_timeout.is_some() || known.connect_timeout.is_some();
-        self.repeatable =
-            self.verb == Verb::Post && self.protocol.is_some() && self.fault.is_none() && !timed;
+        self.repeatable = self.verb == Verb::Post && self.protocol.is_some() && self.fault.is_none();
         if self.repeatable {
-            self.last_fields.assign(&head.fields);
+            self.remember(&head.fields);
         }
         let same_coding = match (&before, &self.response_coding) {
             (None, None) => true,
@@ -109,6 +109,43 @@ impl RequestHead {
             _ => false,
         };
         changed || !same_coding || self.unknown_coding
+    }
+
+    /// The timeout in these fields, if all others are those of the request before, and there is nothing wrong with it.
+    fn timeout_of_like(&self, fields: &Fields) -> Option<Option<Duration>> {
+        if *fields == self.last_fields {
+            return Some(None);
+        }
+        if fields.len() != self.last_fields.len() + 1 {
+            return None;
+        }
+        let name = self.timeout_name();
+        let mut timeout = None;
+        let mut last = self.last_fields.raw();
+        for field in fields.raw() {
+            if timeout.is_none() && field.0 == name {
+                timeout = Some(field.1);
+            } else if last.next() != Some(field) {
+                return None;
+            }
+        }
+        self.parse_timeout(timeout?).ok().map(Some)
+    }
+
+    fn remember(&mut self, fields: &Fields) {
+        let name = self.timeout_name();
+        self.last_fields.clear();
+        for (field, value, sensitive) in fields.raw().filter(|field| field.0 != name) {
+            self.last_fields.push_bytes(field, value, sensitive);
+        }
+    }
+
+    fn timeout_name(&self) -> &'static [u8] {
+        if self.protocol == Some(Protocol::Connect) { b"connect-timeout-ms" } else { b"grpc-timeout" }
+    }
+
+    fn parse_timeout(&self, value: &[u8]) -> Result<Duration, BadTimeout> {
+        if self.protocol == Some(Protocol::Connect) { parse_connect(value) } else { parse_grpc(value) }
     }
 
     /// The rules have changed: what was read by the old ones is not to be used again.
@@ -251,12 +288,8 @@ impl RequestHead {
                 _ => self.fault = Some(self.bad_head("connect-protocol-version must be 1")),
             }
         }
-        let timeout = match if connect { known.connect_timeout } else { known.grpc_timeout } {
-            None => Ok(None),
-            Some(value) if connect => parse_connect(value).map(Some),
-            Some(value) => parse_grpc(value).map(Some),
-        };
-        match timeout {
+        let timeout = if connect { known.connect_timeout } else { known.grpc_timeout };
+        match timeout.map(|value| self.parse_timeout(value)).transpose() {
             Ok(timeout) => self.set_timeout(timeout, config, now),
             Err(_) => self.fault = Some(self.bad_head("the timeout is malformed")),
         }

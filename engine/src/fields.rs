@@ -159,6 +159,18 @@ impl Fields {
         self.count += other.count;
     }
 
+    /// The value of a field `name` that stands at `mark` of these fields, if they are those of `rest` besides.
+    pub(crate) fn only_beside<'a>(&'a self, rest: &Self, mark: Mark, name: &[u8]) -> Option<&'a [u8]> {
+        let (before, behind) = self.block.split_at_checked(mark.bytes)?;
+        let (rest_before, rest_behind) = rest.block.split_at_checked(mark.bytes)?;
+        if before != rest_before {
+            return None;
+        }
+        let mut raw = Raw { rest: behind };
+        let (found, value, _) = raw.next()?;
+        (found == name && raw.rest == rest_behind).then_some(value)
+    }
+
     /// How much there is, for [`truncate`](Fields::truncate).
     pub(crate) fn mark(&self) -> Mark {
         Mark { bytes: self.block.len(), count: self.count }

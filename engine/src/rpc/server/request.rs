@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::metadata::is_reserved_bytes;
 use crate::codec::timeout::{BadTimeout, parse_connect, parse_grpc};
+use crate::fields::Mark;
 use crate::rpc::connect::Query;
 use crate::rpc::inbound::Framing;
 use crate::rpc::protocol::ContentType;
@@ -51,8 +52,15 @@ pub(super) struct RequestHead {
     /// The fields that all of this was read from, without the timeout, if they can come again: a POST without a fault.
     /// A client's heads are mostly alike but for the timeout; then nothing else is read twice.
     last_fields: Fields,
+    /// Where the timeout stood among them.
+    timeout_at: Mark,
     repeatable: bool,
+    /// Requests in a row that were not like the one before.
+    misses: u8,
 }
+
+/// After so many requests in a row that differ, only each so manieth is remembered.
+const PATIENCE: u8 = 16;
 
 /// The fields that the protocols give a meaning to.
 #[derive(Default)]
@@ -84,6 +92,7 @@ impl RequestHead {
         let query = self.set_path(target);
         if self.repeatable && verb == Verb::Post {
             if let Some(timeout) = self.timeout_of_like(&head.fields) {
+                self.misses = 0;
                 self.set_timeout(timeout, config, now);
                 return false;
             }
@@ -116,27 +125,26 @@ impl RequestHead {
         if *fields == self.last_fields {
             return Some(None);
         }
-        if fields.len() != self.last_fields.len() + 1 {
-            return None;
-        }
-        let name = self.timeout_name();
-        let mut timeout = None;
-        let mut last = self.last_fields.raw();
-        for field in fields.raw() {
-            if timeout.is_none() && field.0 == name {
-                timeout = Some(field.1);
-            } else if last.next() != Some(field) {
-                return None;
-            }
-        }
-        self.parse_timeout(timeout?).ok().map(Some)
+        let value = fields.only_beside(&self.last_fields, self.timeout_at, self.timeout_name())?;
+        self.parse_timeout(value).ok().map(Some)
     }
 
+    /// Takes note of fields that may come again. A client whose heads are all different is not listened to each time.
     fn remember(&mut self, fields: &Fields) {
+        self.misses = self.misses.wrapping_add(1);
+        self.repeatable = self.misses < PATIENCE || self.misses % PATIENCE == 0;
+        if !self.repeatable {
+            return;
+        }
         let name = self.timeout_name();
         self.last_fields.clear();
-        for (field, value, sensitive) in fields.raw().filter(|field| field.0 != name) {
-            self.last_fields.push_bytes(field, value, sensitive);
+        self.timeout_at = Mark::default();
+        for (field, value, sensitive) in fields.raw() {
+            if field == name {
+                self.timeout_at = self.last_fields.mark();
+            } else {
+                self.last_fields.push_bytes(field, value, sensitive);
+            }
         }
     }
 

@@ -1,8 +1,6 @@
 //! Events as state: a bit for each kind and call, and a list of the calls that have one. It cannot grow beyond the
 //! number of calls.
 
-use std::collections::VecDeque;
-
 /// Kinds of notices of a call, in the order in which they are told.
 pub(crate) const STARTED: u8 = 1;
 pub(crate) const READABLE: u8 = 1 << 1;
@@ -16,21 +14,34 @@ const LISTED: u8 = 1 << 7;
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
     bits: Vec<u8>,
-    list: VecDeque<u32>,
+    /// The calls that have one, in order; the first `told` are done with.
+    list: Vec<u32>,
+    told: usize,
 }
 
 impl Notices {
     /// Notes a notice of the call at `index`.
+    #[inline]
     pub(crate) fn set(&mut self, index: u32, kind: u8) {
         let place = index as usize;
         if place >= self.bits.len() {
             self.bits.resize(place + 1, 0);
         }
         let Some(bits) = self.bits.get_mut(place) else { return };
-        if *bits & LISTED == 0 {
-            self.list.push_back(index);
+        let before = *bits;
+        *bits = before | kind | LISTED;
+        if before & LISTED == 0 {
+            self.enlist(index);
         }
-        *bits |= kind | LISTED;
+    }
+
+    fn enlist(&mut self, index: u32) {
+        // Whoever never polls to the end must not see the list grow.
+        if self.told > 64 && self.told > self.list.len() / 2 {
+            self.list.drain(..self.told);
+            self.told = 0;
+        }
+        self.list.push(index);
     }
 
     /// Forgets what the call at `index` was to be told.
@@ -48,24 +59,29 @@ impl Notices {
     }
 
     /// The next call with a notice, and its kind.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<(u32, u8)> {
-        loop {
-            let index = *self.list.front()?;
+        while let Some(&index) = self.list.get(self.told) {
             let Some(bits) = self.bits.get_mut(index as usize) else {
-                self.list.pop_front();
+                self.told += 1;
                 continue;
             };
             let kinds = *bits & !LISTED;
             let kind = kinds & kinds.wrapping_neg();
-            *bits &= !kind;
-            if *bits == LISTED || kind == 0 {
+            let left = kinds & !kind;
+            if left == 0 {
                 *bits = 0;
-                self.list.pop_front();
+                self.told += 1;
+            } else {
+                *bits = left | LISTED;
             }
             if kind != 0 {
                 return Some((index, kind));
             }
         }
+        self.list.clear();
+        self.told = 0;
+        None
     }
 
     /// The heap memory held, in bytes.
@@ -75,7 +91,7 @@ impl Notices {
 
     /// Gives memory back, when nothing is noted.
     pub(crate) fn shrink(&mut self) {
-        if self.list.is_empty() {
+        if self.told == self.list.len() {
             *self = Self::default();
         }
     }
@@ -100,6 +116,17 @@ mod tests {
         assert_eq!(notices.next(), Some((0, WRITABLE)));
         assert_eq!(notices.next(), Some((3, ENDED)));
         assert_eq!(notices.next(), None);
+    }
+
+    #[test]
+    fn whoever_never_polls_to_the_end_sees_no_growth() {
+        let mut notices = Notices::default();
+        notices.set(0, READABLE);
+        for round in 0..10_000 {
+            notices.set(1 + round % 2, READABLE);
+            assert_eq!(notices.next().map(|(_, kind)| kind), Some(READABLE));
+        }
+        assert!(notices.capacity_bytes() < 2048, "{}", notices.capacity_bytes());
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl Connection {
         let limits = self.config.limits.clone().checked();
         // Headers, trailers, and the fields of the last good head.
         let call = size_of::<Slot>() + 2 * 3 * limits.header_list + 1024;
-        self.http.worst_case_bytes() + self.slots.len().max(1) * (3 * call + 3 * 16)
+        self.http.worst_case_bytes() + self.slots.len().max(1) * (3 * call + 3 * 20)
     }
 
     /// The heap bytes that the tables of calls hold now, besides those of the HTTP connection.
@@ -393,8 +393,9 @@ impl Connection {
             (_, Phase::Free) => return None,
             (notices::READABLE, Phase::Open) => {
                 let key = slot.key?;
-                let held = self.http.body(key).map_or(0, |body| body.len());
-                let worth = held >= slot.need || self.http.receive_end(key).is_some();
+                let worth = slot.need == 0
+                    || self.http.body(key).map_or(0, |body| body.len()) >= slot.need
+                    || self.http.receive_end(key).is_some();
                 return worth.then_some(Event::Readable(call));
             }
             (notices::READABLE, _) => Event::Readable(call),

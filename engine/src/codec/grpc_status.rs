@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::metadata::is_reserved;
+use super::metadata::is_reserved_bytes;
 use super::{bare_type_name, base64, json, percent};
 use crate::{Code, Detail, EndedBy, Fields, Metadata, Status};
 
@@ -97,12 +97,12 @@ fn encode_details(code: Code, status: &Status) -> Vec<u8> {
 
 /// Appends metadata without reserved names.
 pub fn push_metadata(metadata: &Metadata, out: &mut Fields) {
-    for field in metadata.iter().filter(|field| !is_reserved(field.name)) {
-        if field.sensitive {
-            out.push_sensitive(field.name, field.value);
-        } else {
-            out.push(field.name, field.value);
-        }
+    push_unreserved(metadata.as_fields(), out);
+}
+
+fn push_unreserved(fields: &Fields, out: &mut Fields) {
+    for (name, value, sensitive) in fields.raw().filter(|field| !is_reserved_bytes(field.0)) {
+        out.push_bytes(name, value, sensitive);
     }
 }
 
@@ -154,13 +154,7 @@ fn decode_details(value: &[u8], code: Code) -> Option<RpcStatus> {
 /// The metadata in the fields of a head or of trailers: all but the reserved names. Without any, nothing is allocated.
 pub fn metadata_from(fields: &Fields) -> Metadata {
     let mut metadata = Fields::new();
-    for field in fields.iter().filter(|field| !is_reserved(field.name)) {
-        if field.sensitive {
-            metadata.push_sensitive(field.name, field.value);
-        } else {
-            metadata.push(field.name, field.value);
-        }
-    }
+    push_unreserved(fields, &mut metadata);
     Metadata::from_fields(metadata)
 }
 

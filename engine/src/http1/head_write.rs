@@ -4,8 +4,9 @@
 use bytes::{BufMut, BytesMut};
 
 use super::head_parse::{
-    has_token, is_authority, is_field_text, is_forbidden_trailer, is_target_text, is_token, parse_length,
+    is_authority, is_field_text, is_forbidden_trailer, is_target_text, is_token, parse_length,
 };
+use crate::codec::metadata::is_valid_received_name;
 use crate::{Fields, Head, Misuse};
 
 /// What the application's own fields say about framing.
@@ -47,20 +48,19 @@ pub(super) fn check_response(head: &Head) -> Result<Wishes, Misuse> {
 
 fn check_fields(fields: &Fields) -> Result<Wishes, Misuse> {
     let mut wishes = Wishes::default();
-    for field in fields {
-        check_field(field.name, field.value)?;
-        match field.name {
-            "content-length" => {
-                let length = parse_length(field.value).ok_or(Misuse::InvalidMetadata)?;
+    for (name, value, _) in fields.raw() {
+        check_field(name, value)?;
+        match name {
+            b"content-length" => {
+                let length = parse_length(value).ok_or(Misuse::InvalidMetadata)?;
                 if wishes.content_length.replace(length).is_some() {
                     return Err(Misuse::InvalidMetadata);
                 }
             }
-            "connection" if has_token(field.value, b"close") && field.value.len() == 5 => wishes.close = true,
-            "te" => wishes.te = true,
-            "host" | "connection" | "transfer-encoding" | "keep-alive" | "proxy-connection" | "upgrade" => {
-                return Err(Misuse::InvalidMetadata);
-            }
+            b"connection" if value.eq_ignore_ascii_case(b"close") => wishes.close = true,
+            b"te" => wishes.te = true,
+            b"host" | b"connection" | b"transfer-encoding" | b"keep-alive" | b"proxy-connection"
+            | b"upgrade" => return Err(Misuse::InvalidMetadata),
             _ => {}
         }
     }
@@ -69,17 +69,17 @@ fn check_fields(fields: &Fields) -> Result<Wishes, Misuse> {
 
 /// Checks trailers that are to be sent.
 pub(super) fn check_trailers(trailers: &Fields) -> Result<(), Misuse> {
-    for field in trailers {
-        check_field(field.name, field.value)?;
-        if is_forbidden_trailer(field.name.as_bytes()) {
+    for (name, value, _) in trailers.raw() {
+        check_field(name, value)?;
+        if is_forbidden_trailer(name) {
             return Err(Misuse::InvalidMetadata);
         }
     }
     Ok(())
 }
 
-fn check_field(name: &str, value: &[u8]) -> Result<(), Misuse> {
-    let name_fits = !name.is_empty() && name.bytes().all(|byte| is_token(byte) && !byte.is_ascii_uppercase());
+fn check_field(name: &[u8], value: &[u8]) -> Result<(), Misuse> {
+    let name_fits = is_valid_received_name(name);
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let value_fits = is_field_text(value) && !blank(value.first()) && !blank(value.last());
     if name_fits && value_fits { Ok(()) } else { Err(Misuse::InvalidMetadata) }
@@ -113,10 +113,11 @@ pub(super) fn write_status_line(buffer: &mut BytesMut, status: u16) {
 
 /// Field lines as they are given; `connection` is written by whoever ends the head.
 pub(super) fn write_fields(buffer: &mut BytesMut, fields: &Fields) {
-    for field in fields.iter().filter(|field| field.name != "connection") {
-        buffer.put_slice(field.name.as_bytes());
+    for (name, value, _) in fields.raw().filter(|field| field.0 != b"connection") {
+        buffer.reserve(name.len() + value.len() + 4);
+        buffer.put_slice(name);
         buffer.put_slice(b": ");
-        buffer.put_slice(field.value);
+        buffer.put_slice(value);
         buffer.put_slice(b"\r\n");
     }
 }

@@ -162,7 +162,7 @@ impl Connection {
         // A call copies its request's metadata once, and keeps little else.
         let call = size_of::<Slot>() + 2 * limits.header_list + 1024;
         // Tables grow by doubling: while one moves, both are held.
-        self.http.worst_case_bytes() + slots * (3 * call + 3 * 5)
+        self.http.worst_case_bytes() + slots * (3 * call + 3 * 9)
     }
 
     /// The heap bytes that the tables of calls hold now, besides those of the HTTP connection.
@@ -231,7 +231,9 @@ impl Connection {
             self.deadlines.add(deadline);
         }
         self.notices.set(key.index, notices::STARTED);
-        self.settle(key);
+        if slot.call.is_answered() {
+            self.settle(key);
+        }
     }
 
     /// Something of a request has arrived, or its end.
@@ -371,8 +373,9 @@ impl Connection {
             (_, Phase::Free) => return None,
             (notices::STARTED, _) => Event::Started(call),
             (notices::READABLE, Phase::Open) => {
-                let held = self.http.body(call.key()).map_or(0, |body| body.len());
-                let worth = held >= slot.need || self.http.receive_end(call.key()).is_some();
+                let worth = slot.need == 0
+                    || self.http.body(call.key()).map_or(0, |body| body.len()) >= slot.need
+                    || self.http.receive_end(call.key()).is_some();
                 return worth.then_some(Event::Readable(call));
             }
             (notices::READABLE, _) => Event::Readable(call),

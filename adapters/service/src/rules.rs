@@ -138,6 +138,7 @@ impl Default for Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Router;
 
     #[test]
     fn patterns_name_services_and_methods() {
@@ -148,5 +149,21 @@ mod tests {
             assert_eq!(names(pattern, "/a.B/C"), pattern == "a.B/", "{pattern}");
         }
         assert!(names("prefix/a.B", "/prefix/a.B/C"));
+    }
+
+    // Whichever is said first, rules and methods meet; the last rule counts.
+    #[test]
+    fn rules_hold_for_what_they_name() {
+        let add = |router: Router, path| router.unary(path, |_, message| async move { Ok(message) });
+        let rule = |router: Router| router.offload("a.B").inline("a.B/D").rules("", Rules::new().max_send(7));
+        let after = rule(add(add(add(Router::new(), "/a.B/C"), "/a.B/D"), "/a.C/C"));
+        let before = add(add(add(rule(Router::new()), "/a.B/C"), "/a.B/D"), "/a.C/C");
+        let merged = rule(Router::new()).merge(add(add(add(Router::new(), "/a.B/C"), "/a.B/D"), "/a.C/C"));
+        for router in [after, before, merged] {
+            for (path, inline) in [("/a.B/C", false), ("/a.B/D", true), ("/a.C/C", true)] {
+                let entry = router.entry(router.find(path).unwrap());
+                assert_eq!((entry.handler.inline, entry.terms.max_send), (inline, 7), "{path}");
+            }
+        }
     }
 }

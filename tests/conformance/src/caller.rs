@@ -70,6 +70,7 @@ fn options(script: &Call) -> Result<CallOptions, String> {
         .protocol(protocol)
         .codec(script.codec().name())
         .coding(coding)
+        .compress_from(0)
         .use_get(request.use_get_http_method)
         .metadata(&script.headers());
     Ok(match script.timeout() {

@@ -2,7 +2,7 @@
 
 use antiphon::rpc::{self, Shape};
 use antiphon::{Metadata, Status};
-use antiphon_service::{Bytes, Context, Receiver, Router, Sender, handler};
+use antiphon_service::{Bytes, Context, Receiver, Router, Rules, Sender, handler};
 
 use crate::adapter::{Adapter, blocked};
 use crate::codec::Codec;
@@ -12,7 +12,9 @@ use crate::{SERVICE, convert};
 
 /// The conformance service, with handlers that suit the adapter.
 pub fn router(adapter: Adapter) -> Router {
-    Method::ALL.into_iter().fold(Router::new(), |router, method| {
+    // The judge's messages are small, and it looks whether they were compressed.
+    let router = Router::new().rules("", Rules::new().compress_from(0));
+    Method::ALL.into_iter().fold(router, |router, method| {
         let handler = match adapter {
             Adapter::Blocking => blocking_handler(method),
             Adapter::Smol | Adapter::Tokio => async_handler(method, adapter),

@@ -5,8 +5,11 @@ use std::sync::OnceLock;
 use antiphon_service::{Bytes, Codec, Json, JsonOptions, Proto, Schema};
 use prost_types::Any;
 
+/// A body.
+pub type Target = fn(&[u8]);
+
 /// The bodies by name, for the replay.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("decode", decode), ("encode", encode)];
+pub const TARGETS: &[(&str, Target)] = &[("decode", decode), ("encode", encode)];
 
 /// The well-known types and descriptors: with `Any` they are messages of every kind, nested as one likes.
 fn schema() -> &'static Schema {

@@ -7,4 +7,6 @@ mod flow;
 mod intercept;
 mod intercept_client;
 mod shapes;
+mod terms;
 mod transports;
+mod web;

@@ -10,6 +10,8 @@ use antiphon::{CallId, Instant, Metadata, Status};
 
 use crate::interceptor::client::{Flight, Gate};
 use crate::interceptor::extra::Extra;
+use crate::observe::Watch;
+use crate::reply::Packed;
 use crate::rules::Terms;
 use crate::{Codec, Codecs, Link};
 
@@ -34,6 +36,10 @@ pub(crate) struct Call {
     pub(crate) coding: Option<Arc<dyn Coding>>,
     /// A client's receiver has taken the outcome, and the connection has let go of the call.
     pub(crate) outcome: OnceLock<Result<(), Status>>,
+    /// When a server has looked at the head of the request.
+    pub(crate) opened: Instant,
+    /// What is counted for observers; mostly there are none.
+    pub(crate) watch: Option<Arc<Watch>>,
     /// A client's call with interceptors around it.
     pub(crate) flight: Option<Arc<Flight>>,
     /// A client's call as its interceptors see it.
@@ -76,6 +82,8 @@ impl Call {
             headers: Metadata::new(),
             coding: None,
             outcome: OnceLock::new(),
+            opened: Instant::EPOCH,
+            watch: None,
             flight: None,
             gate: None,
             uncompressed: AtomicBool::new(false),
@@ -97,6 +105,7 @@ impl Call {
         *self.uncompressed.get_mut() = false;
         *self.headers_sent.get_mut() = false;
         self.extra.take();
+        self.watch = None;
         let outgoing = self.outgoing.get_mut().unwrap_or_else(PoisonError::into_inner);
         outgoing.headers.clear();
         outgoing.trailers.clear();
@@ -167,6 +176,23 @@ impl Call {
             // Refused only when the call is gone, which whoever sends or receives learns anyway.
             let _ = self.link.send_headers(self.id, &outgoing.headers);
             self.headers_sent.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// What observers are told.
+impl Call {
+    /// Counts a message that was handed to the connection.
+    pub(crate) fn count_sent(&self, packed: &Packed, scratch: &[u8]) {
+        if let Some(watch) = &self.watch {
+            watch.count_sent(packed.plain_len(scratch), &packed.payload(scratch));
+        }
+    }
+
+    /// The call has ended.
+    pub(crate) fn observe_end(&self, result: Result<(), &Status>) {
+        if let Some(watch) = &self.watch {
+            watch.end(result.err().map(Status::code));
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::{Message, Peer};
 /// sent.
 ///
 /// Cheap to clone, and free to go anywhere. [`headers`](Context::headers) are those received; what is
-/// [set](Context::set_header) is sent: with the response at a server, with the request at a client. A context that outlives its call keeps what was received and can set nothing.
+/// [set](Context::set_header) is sent: with the response at a server, with the request at a client. A context
+/// that outlives its call keeps what was received and can set nothing.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) call: Arc<Call>,

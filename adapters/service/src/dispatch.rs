@@ -11,7 +11,8 @@ use crate::call::{Call, Inbox};
 use crate::handler::{Kept, Run, blocking, guarded};
 use crate::interceptor::Around;
 use crate::interceptor::server::{Chain, Code};
-use crate::link::FinalAnswer;
+use crate::link::{FinalAnswer, end_status};
+use crate::observe::Watch;
 use crate::reply::{Answer, Reply};
 use crate::router::Entry;
 use crate::wait::block_on;
@@ -132,6 +133,7 @@ impl Dispatcher {
             return None;
         };
         call.renew(id);
+        call.opened = now;
         let endpoint = access.endpoint();
         let found = match endpoint.request(id) {
             Some(request) => {
@@ -191,8 +193,11 @@ impl Dispatcher {
 
     /// Outside the lock: calls the handler, and polls an inline one once.
     pub fn begin(&mut self, incoming: Incoming) -> Begun {
-        let Incoming { call, entry, inbox } = incoming;
-        let Entry { handler, around, .. } = self.router.entry(entry);
+        let Incoming { mut call, entry, inbox } = incoming;
+        let Entry { handler, around, observers, .. } = self.router.entry(entry);
+        if let (Some(observers), Some(call)) = (observers, Arc::get_mut(&mut call)) {
+            call.watch = Some(Arc::new(Watch::start(observers, call, call.opened)));
+        }
         let mut scratch = self.scratch.pop().unwrap_or_default();
         let make = match &handler.run {
             Run::Blocking(run) => {
@@ -288,6 +293,7 @@ impl Dispatcher {
     pub fn tidy(&mut self, answers: &mut Vec<Answer>) {
         self.trash.clear();
         for answer in answers.drain(..) {
+            answer.observe();
             if self.scratch.len() < SPARE && answer.scratch.capacity() > 0 {
                 self.scratch.push(answer.scratch);
             }
@@ -391,8 +397,7 @@ impl HandlerTask {
         self.kept.take().into_iter().for_each(discard);
         self.chain = None;
         if let Some(call) = self.call.take() {
-            let answer = Answer::new(Arc::clone(&call), Err(status), Vec::new());
-            call.link.finish(&FinalAnswer(&answer));
+            finish(&Answer::new(call, Err(status), Vec::new()));
         }
     }
 
@@ -428,7 +433,7 @@ impl Future for HandlerTask {
         if let Some(chain) = &mut task.chain {
             // The end of the call is its own affair: it drops the handler alone.
             let served = task::ready!(Pin::new(chain).poll(context));
-            call.link.finish(&FinalAnswer(&served.answer));
+            finish(&served.answer);
             task.chain = None;
             task.call = None;
             return Poll::Ready(());
@@ -440,8 +445,7 @@ impl Future for HandlerTask {
         let result = task::ready!(task.poll_handler(context));
         task.kept.take().into_iter().for_each(discard);
         if let Some(call) = task.call.take() {
-            let answer = Answer::new(Arc::clone(&call), result, core::mem::take(&mut task.scratch));
-            call.link.finish(&FinalAnswer(&answer));
+            finish(&Answer::new(call, result, core::mem::take(&mut task.scratch)));
         }
         Poll::Ready(())
     }
@@ -453,9 +457,18 @@ impl HandlerTask {
         self.inbox = None;
         if let Some(call) = self.call.take() {
             call.clear_extra();
+            if let Some(watch) = &call.watch {
+                watch.end(Some(end_status(call.link.ended(call.id)).code()));
+            }
             call.link.drop_call(call.id);
         }
     }
+}
+
+/// Sends the answer of a handler that has ended.
+fn finish(answer: &Answer) {
+    answer.call.link.finish(&FinalAnswer(answer));
+    answer.observe();
 }
 
 /// A task that its runtime drops ends its call.
@@ -490,7 +503,7 @@ impl BlockingJob {
                 block_on(&call.link, call.deadline, chain).answer
             }
         };
-        call.link.finish(&FinalAnswer(&answer));
+        finish(&answer);
     }
 
     /// Ends the call without running the handler: there is no worker for it.
@@ -500,8 +513,7 @@ impl BlockingJob {
 
     fn end(&mut self, status: Status) {
         if let Some(Job { call, scratch, .. }) = self.0.take() {
-            let answer = Answer::new(Arc::clone(&call), Err(status), scratch);
-            call.link.finish(&FinalAnswer(&answer));
+            finish(&Answer::new(call, Err(status), scratch));
         }
     }
 }

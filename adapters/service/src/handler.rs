@@ -252,15 +252,23 @@ impl<A: Method> Kept for KeptFuture<A> {
 
 /// Runs a handler's code; a panic becomes a status.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Status>) -> Result<T, Status> {
-    // Whatever the handler left half-changed is dropped with it, and the call's own state is behind locks that no
-    // handler runs under.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        // What it panicked with may panic in turn when it is dropped. What that panics with is left alone.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            core::mem::forget(payload);
+    caught(work).unwrap_or_else(|| Err(Status::unknown("the handler panicked")))
+}
+
+/// Runs anybody's code; `None` when it panics.
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // Whatever it left half-changed is dropped with it, and the call's own state is behind locks that no such code runs
+    // under.
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(value) => Some(value),
+        Err(payload) => {
+            // What it panicked with may panic in turn when it is dropped. What that panics with is left alone.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                core::mem::forget(payload);
+            }
+            None
         }
-        Err(Status::unknown("the handler panicked"))
-    })
+    }
 }
 
 macro_rules! shapes {

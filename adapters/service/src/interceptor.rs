@@ -3,12 +3,11 @@
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{self, Poll};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use antiphon::Status;
 
-use crate::Context;
+use crate::{Context, handler};
 
 pub(crate) mod client;
 pub(crate) mod extra;
@@ -161,8 +160,8 @@ pub(crate) type Around = Arc<[Arc<dyn Erased>]>;
 
 /// Runs anybody's code; a panic becomes a status.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Status> {
-    // Nothing of ours is half-changed: what panicked is never polled again.
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Status::unknown("an interceptor panicked"))
+    // What panicked is never polled again.
+    handler::caught(work).ok_or_else(|| Status::unknown("an interceptor panicked"))
 }
 
 /// Drops what may panic while it is dropped.

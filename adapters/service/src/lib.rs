@@ -87,6 +87,7 @@ mod ends;
 pub mod handler;
 mod interceptor;
 mod link;
+mod observe;
 mod peer;
 mod receiver;
 mod reply;
@@ -123,6 +124,9 @@ pub use context::Context;
 pub use cors::Cors;
 pub use handler::{Handler, MethodCodecs};
 pub use interceptor::{Direction, Interceptor, Message, Next};
+#[cfg(feature = "tracing")]
+pub use observe::Tracing;
+pub use observe::{CallInfo, Observer, Summary, Traffic};
 pub use peer::Peer;
 pub use receiver::Receiver;
 pub use router::Router;

@@ -37,7 +37,7 @@ pub struct Receiver<T, W = Async> {
 
 impl<T: 'static, W> Receiver<T, W> {
     pub(crate) fn new(call: Arc<Call>, codec: Arc<dyn Codec<T>>, inbox: Inbox) -> Self {
-        Self {
+        let receiver = Self {
             call,
             codec,
             inbox,
@@ -47,15 +47,32 @@ impl<T: 'static, W> Receiver<T, W> {
             may_retry: false,
             received: false,
             _wait: PhantomData,
-        }
+        };
+        receiver.count_run();
+        receiver
     }
 
     /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.
     pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
-        if self.call.flight.is_some() {
-            return self.poll_intercepted(context);
+        let polled = match &self.call.flight {
+            Some(_) => self.poll_intercepted(context),
+            None => self.poll_next(context),
+        };
+        if self.call.watch.is_some() {
+            self.observe(&polled);
         }
-        self.poll_next(context)
+        polled
+    }
+
+    /// A client's observers are told the end.
+    fn observe(&self, polled: &Poll<Result<Option<T>, Status>>) {
+        match polled {
+            Poll::Ready(Ok(None)) if self.call.client => self.call.observe_end(Ok(())),
+            Poll::Ready(Err(status)) if self.call.client && !(self.may_retry && status.unprocessed()) => {
+                self.call.observe_end(Err(status));
+            }
+            _ => {}
+        }
     }
 
     /// As [`poll_recv`](Receiver::poll_recv), with interceptors around a client's call: the end is what they make of
@@ -151,9 +168,16 @@ impl<T: 'static, W> Receiver<T, W> {
         }
     }
 
+    fn count_run(&self) {
+        if let (Some(watch), Some(run)) = (&self.call.watch, &self.inbox.run) {
+            watch.count_run(run.wire_len());
+        }
+    }
+
     fn poll_pull(&mut self, one: bool, context: &mut Context<'_>) -> Poll<()> {
         let inbox = &mut Received(&mut self.inbox);
         ready!(self.call.link.poll_read(self.call.id, one, inbox, context));
+        self.count_run();
         let told = self.call.client && self.call.flight.is_none();
         if let (true, Some(end)) = (told, &self.inbox.end) {
             // Nobody else takes the outcome: it is told once, to the sender too.
@@ -165,6 +189,9 @@ impl<T: 'static, W> Receiver<T, W> {
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
         let decoded = message.and_then(|bytes| {
             let size = Some(bytes.len());
+            if let Some(watch) = &self.call.watch {
+                watch.count_received(bytes.len());
+            }
             let mut message = self.codec.decode(bytes)?;
             self.call.see_received(&mut message, size)?;
             Ok(message)

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use antiphon::rpc::Payload;
-use antiphon::{Event, Instant, Machine, Metadata, Misuse, Output, SendError, Status};
+use antiphon::{Code, End, Event, Instant, Machine, Metadata, Misuse, Output, SendError, Status};
 use bytes::Bytes;
 
 use crate::call::Call;
+use crate::link::end_status;
 use crate::{Access, Codec, Endpoint};
 
 /// A message packed for the wire; the bytes of the first two are in the scratch buffer that goes with it.
 pub(crate) enum Packed {
     Plain,
-    Compressed,
+    Compressed {
+        /// How long it was before, in bytes.
+        plain: usize,
+    },
     /// Large, and held by somebody else already.
     Shared(Bytes),
 }
@@ -21,8 +25,17 @@ impl Packed {
     pub(crate) fn payload<'a>(&'a self, scratch: &'a [u8]) -> Payload<'a> {
         match self {
             Self::Plain => Payload::Plain(scratch),
-            Self::Compressed => Payload::Compressed(scratch),
+            Self::Compressed { .. } => Payload::Compressed(scratch),
             Self::Shared(bytes) => Payload::Shared(bytes),
+        }
+    }
+
+    /// Its size before compression, in bytes.
+    pub(crate) fn plain_len(&self, scratch: &[u8]) -> usize {
+        match self {
+            Self::Plain => scratch.len(),
+            Self::Compressed { plain } => *plain,
+            Self::Shared(bytes) => bytes.len(),
         }
     }
 }
@@ -55,7 +68,7 @@ fn encode<T>(
     let held = codec.as_bytes(message);
     if let (Some(coding), Some(bytes)) = (&call.coding, held.filter(|bytes| call.compresses(bytes.len()))) {
         coding.compress(bytes, scratch);
-        return Ok(Packed::Compressed);
+        return Ok(Packed::Compressed { plain: bytes.len() });
     }
     if let Some(bytes) = held.filter(|bytes| bytes.len() >= Output::SHARE_FROM) {
         return Ok(Packed::Shared(bytes.clone()));
@@ -65,7 +78,7 @@ fn encode<T>(
         Some(coding) if call.compresses(scratch.len()) => {
             let plain = std::mem::take(scratch);
             coding.compress(&plain, scratch);
-            Ok(Packed::Compressed)
+            Ok(Packed::Compressed { plain: plain.len() })
         }
         _ if scratch.len() >= Output::SHARE_FROM => Ok(Packed::Shared(Bytes::from(std::mem::take(scratch)))),
         _ => Ok(Packed::Plain),
@@ -94,6 +107,9 @@ impl Answer {
     /// Takes what the handler has set; from now on nothing more can be.
     pub(crate) fn new(call: Arc<Call>, result: Result<Reply, Status>, scratch: Vec<u8>) -> Self {
         call.clear_extra();
+        if let Ok(Reply::Message(packed)) = &result {
+            call.count_sent(packed, &scratch);
+        }
         let (headers, trailers) = {
             let mut outgoing = call.outgoing();
             outgoing.finished = true;
@@ -111,15 +127,28 @@ impl Answer {
         E: Endpoint,
     {
         let call = self.call.id;
-        if access.slot(call).is_some_and(|slot| slot.ended.is_none()) {
+        let ended = match access.slot(call) {
+            Some(slot) => slot.ended,
+            None => Some(access.last_end(call).unwrap_or(End::Lost)),
+        };
+        if let (Some(end), Some(watch)) = (ended, &self.call.watch) {
+            watch.cut(end_status(Some(end)).code());
+        }
+        if ended.is_none() {
             let now = access.now();
             let endpoint = access.endpoint();
             if let Err(misuse) = self.send(endpoint, now) {
                 // The handler did what its method does not permit. The trailers may be the reason.
+                self.call.watch.iter().for_each(|watch| watch.cut(Code::Internal));
                 let _ = endpoint.finish(now, call, Err(&misuse_status(misuse)), &Metadata::new());
             }
         }
         access.drop_call(call);
+    }
+
+    /// Outside the lock, when it has been submitted: tells the observers.
+    pub(crate) fn observe(&self) {
+        self.call.observe_end(self.result.as_ref().map(|_| ()));
     }
 
     fn lead<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {

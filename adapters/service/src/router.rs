@@ -7,8 +7,9 @@ use std::sync::Arc;
 use antiphon::rpc::{Method, Protocols, Shape};
 
 use crate::interceptor::{Around, Erased};
+use crate::observe::Observers;
 use crate::rules::{Rules, Terms, names};
-use crate::{Cors, Handler, Interceptor, Schema, Service};
+use crate::{Cors, Handler, Interceptor, Observer, Schema, Service};
 
 /// The path with the slash in front that it may lack.
 pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
@@ -36,6 +37,7 @@ struct Table {
     entries: Vec<Entry>,
     schemas: Vec<&'static Schema>,
     interceptors: Vec<Arc<dyn Erased>>,
+    observers: Vec<Arc<dyn Observer>>,
     rules: Vec<(Box<str>, Rules)>,
     /// The entry that serves all other paths.
     fallback: Option<usize>,
@@ -52,6 +54,8 @@ pub(crate) struct Entry {
     inner: Vec<Arc<dyn Erased>>,
     /// All interceptors around it. `None` where there is none.
     pub(crate) around: Option<Around>,
+    inner_observers: Vec<Arc<dyn Observer>>,
+    pub(crate) observers: Option<Observers>,
 }
 
 impl Router {
@@ -73,7 +77,7 @@ impl Router {
     fn insert(mut self, path: &str, mut entry: Entry) -> Self {
         let path = &*slashed(path);
         let table = Arc::make_mut(&mut self.table);
-        entry.put_inside(&table.interceptors);
+        entry.put_inside(&table.interceptors, &table.observers);
         entry.keep_rules(&table.rules, path);
         match table.paths.get(path) {
             Some(at) => table.entries[*at] = entry,
@@ -92,18 +96,18 @@ impl Router {
         self.route(path, method, handler)
     }
 
-    /// All methods of another router as well; its handlers count where both serve a path. Its interceptors stay around
-    /// its methods, inside of this one's.
+    /// All methods of another router as well; its handlers count where both serve a path. Its interceptors and
+    /// observers stay with its methods, inside of this one's.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (path, at) in &other.table.paths {
             let mut entry = other.table.entries[*at].clone();
-            entry.inner.splice(..0, other.table.interceptors.iter().cloned());
+            entry.come_from(&other.table);
             self = self.insert(path, entry);
         }
         if let (Some(at), None) = (other.table.fallback, self.table.fallback) {
             let mut entry = other.table.entries[at].clone();
-            entry.inner.splice(..0, other.table.interceptors.iter().cloned());
+            entry.come_from(&other.table);
             self = self.put_fallback(entry);
         }
         other.table.schemas.iter().fold(self, |router, schema| router.with_schema(schema))
@@ -124,7 +128,16 @@ impl Router {
     pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
         let table = Arc::make_mut(&mut self.table);
         table.interceptors.push(Arc::new(interceptor));
-        table.entries.iter_mut().for_each(|entry| entry.put_inside(&table.interceptors));
+        table.arrange();
+        self
+    }
+
+    /// Tells an observer of the calls of every method of this router, those that are added later included.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        let table = Arc::make_mut(&mut self.table);
+        table.observers.push(Arc::new(observer));
+        table.arrange();
         self
     }
 
@@ -152,7 +165,7 @@ impl Router {
 
     fn put_fallback(mut self, mut entry: Entry) -> Self {
         let table = Arc::make_mut(&mut self.table);
-        entry.put_inside(&table.interceptors);
+        entry.put_inside(&table.interceptors, &table.observers);
         entry.keep_rules(&table.rules, "");
         table.fallback = Some(table.entries.len());
         table.entries.push(entry);
@@ -255,9 +268,24 @@ impl Router {
     }
 }
 
+impl Table {
+    fn arrange(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.put_inside(&self.interceptors, &self.observers));
+    }
+}
+
 impl Entry {
     fn new(method: Method, handler: Handler) -> Self {
-        Self { method, handler, terms: Terms::default(), inner: Vec::new(), around: None }
+        let (inner, inner_observers) = (Vec::new(), Vec::new());
+        Self {
+            method,
+            handler,
+            terms: Terms::default(),
+            inner,
+            around: None,
+            inner_observers,
+            observers: None,
+        }
     }
 
     fn keep_rules(&mut self, rules: &[(Box<str>, Rules)], path: &str) {
@@ -268,9 +296,17 @@ impl Entry {
         rules.apply(&mut self.method, &mut self.handler, &mut self.terms);
     }
 
-    fn put_inside(&mut self, outer: &[Arc<dyn Erased>]) {
-        let around: Around = outer.iter().chain(&self.inner).cloned().collect();
+    /// It was served by another router, whose interceptors and observers stay with it.
+    fn come_from(&mut self, table: &Table) {
+        self.inner.splice(..0, table.interceptors.iter().cloned());
+        self.inner_observers.splice(..0, table.observers.iter().cloned());
+    }
+
+    fn put_inside(&mut self, interceptors: &[Arc<dyn Erased>], observers: &[Arc<dyn Observer>]) {
+        let around: Around = interceptors.iter().chain(&self.inner).cloned().collect();
         self.around = Some(around).filter(|around| !around.is_empty());
+        let observers: Observers = observers.iter().chain(&self.inner_observers).cloned().collect();
+        self.observers = Some(observers).filter(|observers| !observers.is_empty());
     }
 
     /// The handler is called with the one message of the request, once that is complete.

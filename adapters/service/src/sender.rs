@@ -132,7 +132,13 @@ impl<T: 'static, W> Sender<T, W> {
         last: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Status>> {
-        self.poll_intercepted(context, |this, context| this.poll_queue(message, last, context))
+        let sent = self.poll_intercepted(context, |this, context| this.poll_queue(message, last, context));
+        if let (Poll::Ready(Err(status)), true) = (&sent, self.call.client && self.call.watch.is_some()) {
+            if !matches!(status.ended(), EndedBy::Locally | EndedBy::Answer) {
+                self.call.observe_end(Err(status));
+            }
+        }
+        sent
     }
 
     fn poll_queue(
@@ -159,6 +165,7 @@ impl<T: 'static, W> Sender<T, W> {
             pack(&self.call, &*self.codec, &staged.message, &mut self.scratch).map_err(Refused::Failed)?;
         match self.call.link.send(self.call.id, packed.payload(&self.scratch), last) {
             Ok(room) => {
+                self.call.count_sent(&packed, &self.scratch);
                 self.room = room;
                 self.closed |= last;
                 Ok(())
@@ -233,6 +240,10 @@ impl<T: 'static, W> Sender<T, W> {
             self.closed = true;
             self.call.link.close_send(self.call.id);
         }
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
     }
 
     pub(crate) fn is_closed(&self) -> bool {

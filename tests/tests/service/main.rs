@@ -6,6 +6,7 @@ mod env;
 mod flow;
 mod intercept;
 mod intercept_client;
+mod observe;
 mod shapes;
 mod terms;
 mod transports;

@@ -14,12 +14,13 @@ use crate::handler::MethodCodecs;
 use crate::interceptor::client::Flight;
 use crate::interceptor::{Around, Erased};
 use crate::link::Starting;
+use crate::observe::{Observers, Watch};
 use crate::reply::{misuse_status, pack};
 use crate::router::slashed;
 use crate::sender::Staged;
 use crate::slots::Ticket;
 use crate::wait::block_on;
-use crate::{Async, Blocking, Context, Interceptor, Link, Peer, Receiver, Sender};
+use crate::{Async, Blocking, Context, Interceptor, Link, Observer, Peer, Receiver, Sender};
 
 mod options;
 mod streams;
@@ -38,6 +39,7 @@ pub struct Client<W = Async> {
     connection: Arc<Connection>,
     defaults: Arc<CallOptions>,
     around: Option<Around>,
+    observers: Option<Observers>,
     _wait: PhantomData<fn() -> W>,
 }
 
@@ -116,7 +118,13 @@ impl<W> Client<W> {
     pub fn new(link: Arc<dyn Link>, scheme: &str, authority: &str) -> Self {
         let connection =
             Connection { link, scheme: scheme.into(), authority: authority.into(), raw: MethodCodecs::raw() };
-        Self { connection: Arc::new(connection), defaults: Arc::default(), around: None, _wait: PhantomData }
+        Self {
+            connection: Arc::new(connection),
+            defaults: Arc::default(),
+            around: None,
+            observers: None,
+            _wait: PhantomData,
+        }
     }
 
     /// A view of this client whose calls have these options unless they say otherwise: [`CallOptions`], a
@@ -134,6 +142,14 @@ impl<W> Client<W> {
         let inner: Arc<dyn Erased> = Arc::new(interceptor);
         let around = self.around.iter().flat_map(|around| around.iter()).cloned().chain([inner]).collect();
         Self { around: Some(around), ..self.clone() }
+    }
+
+    /// A view of this client that tells an observer of its calls too.
+    #[must_use]
+    pub fn observe(&self, observer: impl Observer) -> Self {
+        let observer: Arc<dyn Observer> = Arc::new(observer);
+        let known = self.observers.iter().flat_map(|observers| observers.iter()).cloned();
+        Self { observers: Some(known.chain([observer]).collect()), ..self.clone() }
     }
 
     /// Who is at the other end.
@@ -161,6 +177,7 @@ impl<W> Client<W> {
             connection: Arc::clone(&self.connection),
             defaults: Arc::clone(&self.defaults),
             around: self.around.clone(),
+            observers: self.observers.clone(),
             _wait: PhantomData,
         }
     }
@@ -184,7 +201,7 @@ impl<W> Client<W> {
         method: Method,
         codecs: &MethodCodecs<I, O>,
         options: &CallOptions,
-        flight: Option<&Arc<Flight>>,
+        beside: &Beside,
         message: Option<&mut Staged<I>>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
         let link = &self.connection.link;
@@ -193,7 +210,7 @@ impl<W> Client<W> {
         let (encode, decode) = (call.codec_of(&codecs.request)?, call.codec_of(&codecs.response)?);
         let protocol = options.protocol.unwrap_or(Protocol::Connect);
         let coding = options.coding.as_ref().and_then(Option::as_deref);
-        let headers = flight.map(|flight| flight.view().freeze_headers());
+        let headers = beside.flight.as_ref().map(|flight| flight.view().freeze_headers());
         let (codec, limited) = (options.codec.as_deref().unwrap_or("proto"), options.limited(method));
         let request = ClientRequest::new(protocol, codec, limited, &self.connection.authority, path)
             .scheme(&self.connection.scheme)
@@ -201,7 +218,8 @@ impl<W> Client<W> {
             .deadline(options.deadline)
             .coding(coding)
             .use_get(options.use_get.unwrap_or(false));
-        if let Some(flight) = flight {
+        call.watch = beside.watch.clone();
+        if let Some(flight) = &beside.flight {
             *call.uncompressed.get_mut() = flight.view().is_uncompressed();
             call.flight = Some(Arc::clone(flight));
         }
@@ -225,7 +243,12 @@ impl<W> Client<W> {
         match started.sent {
             Some(Err(SendError::Misuse(misuse))) => return Err(misuse_status(misuse)),
             // Too late is no fault: the outcome tells.
-            Some(_) => sender.has_closed(),
+            Some(sent) => {
+                if let (Ok(()), Some(packed)) = (sent, &packed) {
+                    sender.call().count_sent(packed, &scratch);
+                }
+                sender.has_closed();
+            }
             None => {}
         }
         Ok((sender, receiver))
@@ -244,13 +267,19 @@ impl<W> Client<W> {
         call
     }
 
-    /// The interceptors around a call, if there are any.
-    fn fly(&self, path: &str, method: Method, options: &CallOptions) -> Option<Arc<Flight>> {
-        let around = self.around.as_ref()?;
+    /// The interceptors around a call and its observers, if there are any.
+    fn beside(&self, path: &str, method: Method, options: &CallOptions) -> Beside {
+        if self.around.is_none() && self.observers.is_none() {
+            return Beside::default();
+        }
         let mut view = self.describe(path, method, options);
         view.version = self.connection.link.version();
         view.outgoing().headers = options.metadata.clone();
-        Some(Arc::new(Flight::new(around, view)))
+        let now = self.connection.link.now();
+        Beside {
+            watch: self.observers.as_ref().map(|observers| Arc::new(Watch::start(observers, &view, now))),
+            flight: self.around.as_ref().map(|around| Arc::new(Flight::new(around, view))),
+        }
     }
 
     /// [Starts](Client::start) a call inside its interceptors.
@@ -260,11 +289,11 @@ impl<W> Client<W> {
         method: Method,
         codecs: &MethodCodecs<I, O>,
         options: &CallOptions,
-        flight: Option<&Arc<Flight>>,
+        beside: &Beside,
         message: Option<&mut Staged<I>>,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        let start = self.start(path, method, codecs, options, flight, message);
-        let Some(flight) = flight else { return start.await };
+        let start = self.start(path, method, codecs, options, beside, message);
+        let Some(flight) = &beside.flight else { return start.await };
         match flight.around(start).await {
             Ok(Ok(halves)) => return Ok(halves),
             Ok(Err(status)) => {
@@ -276,6 +305,7 @@ impl<W> Client<W> {
         // An interceptor ended the call well before it began: its halves meet that end.
         let mut call = self.describe(path, method, options);
         call.flight = Some(Arc::clone(flight));
+        call.watch = beside.watch.clone();
         let inbox = Inbox { end: Some(Ok(())), ..Inbox::default() };
         let (encode, decode) = (call.codec_of(&codecs.request)?, call.codec_of(&codecs.response)?);
         let call = Arc::new(call);
@@ -289,8 +319,8 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         options: CallOptions,
     ) -> Result<(Sender<I, V>, Receiver<O, V>), Status> {
-        let flight = self.fly(path, method, &options);
-        let halves = self.open(path, method, codecs, &options, flight.as_ref(), None).await?;
+        let beside = self.beside(path, method, &options);
+        let halves = beside.told(self.open(path, method, codecs, &options, &beside, None).await)?;
         self.connection.link.flush();
         Ok(halves)
     }
@@ -302,15 +332,15 @@ impl<W> Client<W> {
         codecs: &MethodCodecs<I, O>,
         message: &mut Staged<I>,
         options: &CallOptions,
-        flight: Option<&Arc<Flight>>,
+        beside: &Beside,
     ) -> Result<Receiver<O, V>, Status> {
         let (mut sender, receiver) =
-            self.open::<I, O, V>(path, method, codecs, options, flight, Some(&mut *message)).await?;
+            self.open::<I, O, V>(path, method, codecs, options, beside, Some(&mut *message)).await?;
         if !sender.is_closed() {
             match poll_fn(|context| sender.poll_send(message, true, context)).await {
                 // The call has an outcome already, or will have: it is the better answer.
                 Err(status) if status.ended() != EndedBy::Locally => sender.close_send(),
-                Err(status) => match flight {
+                Err(status) => match &beside.flight {
                     None => return Err(status),
                     // If the interceptors make a good end of it, there is an answer; the call itself is given up.
                     Some(flight) => {
@@ -333,8 +363,8 @@ impl<W> Client<W> {
     ) -> Result<Receiver<O, V>, Status> {
         let method = Method::new(Shape::ServerStream);
         let mut message = Staged::new(message);
-        let flight = self.fly(path, method, &options);
-        self.start_with_message(path, method, codecs, &mut message, &options, flight.as_ref()).await
+        let beside = self.beside(path, method, &options);
+        beside.told(self.start_with_message(path, method, codecs, &mut message, &options, &beside).await)
     }
 
     async fn call_one<I: 'static, O: 'static>(
@@ -346,17 +376,17 @@ impl<W> Client<W> {
         options: CallOptions,
     ) -> Result<Response<O>, Status> {
         let mut message = Staged::new(message);
-        let flight = self.fly(path, method, &options);
+        let beside = self.beside(path, method, &options);
         let mut refusals = 0;
         loop {
-            let mut receiver: Receiver<O, W> = self
-                .start_with_message(path, method, codecs, &mut message, &options, flight.as_ref())
-                .await?;
+            let started =
+                self.start_with_message(path, method, codecs, &mut message, &options, &beside).await;
+            let mut receiver: Receiver<O, W> = beside.told(started)?;
             receiver.may_retry = refusals < REFUSALS;
             match streams::receive_one(&mut receiver).await {
                 // Refused before it began: the limit of concurrent calls was not known yet, for example.
                 Err(status) if status.unprocessed() && refusals < REFUSALS => refusals += 1,
-                result => return result,
+                result => return beside.told(result),
             }
         }
     }
@@ -373,6 +403,23 @@ impl Client<Blocking> {
     /// The same connection for async callers.
     pub fn asynchronous(&self) -> Client<Async> {
         self.waiting()
+    }
+}
+
+/// What goes beside a call. Both are of the whole call, however often it has to be begun.
+#[derive(Default)]
+struct Beside {
+    flight: Option<Arc<Flight>>,
+    watch: Option<Arc<Watch>>,
+}
+
+impl Beside {
+    /// Tells the observers an error that the call ended with.
+    fn told<T>(&self, result: Result<T, Status>) -> Result<T, Status> {
+        if let (Some(watch), Err(status)) = (&self.watch, &result) {
+            watch.end(Some(status.code()));
+        }
+        result
     }
 }
 

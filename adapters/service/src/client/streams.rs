@@ -32,6 +32,9 @@ pub(super) async fn receive_one<O: 'static, W>(receiver: &mut Receiver<O, W>) ->
     match received {
         Ok(message) => Ok(Response { headers, message, trailers, context: Some(receiver.context()) }),
         Err(mut status) => {
+            if !(receiver.may_retry && status.unprocessed()) {
+                receiver.call().observe_end(Err(&status));
+            }
             // Whoever waits for one answer gets nothing but the error: the headers go with it.
             headers.extend_from(status.metadata());
             *status.metadata_mut() = headers;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use antiphon::rpc::{ClientRequest, HttpVersion, Method, Payload, Protocol, Shape};
 use antiphon::{CallId, Config, Instant, Machine, Output, Pump, client, server};
 use antiphon_service::drive::{Answer, Begun, Dispatcher, Drive, Incoming, Link, Shared};
-use antiphon_service::{Bytes, Context, Peer, Router, Status};
+use antiphon_service::{Bytes, Context, Interceptor, Next, Peer, Router, Status};
 use bytes::BytesMut;
 
 struct Counting;
@@ -137,10 +137,39 @@ fn response(client: &mut Pump<client::Connection>, call: CallId) -> Result<Bytes
     }
 }
 
+struct Passing;
+
+impl Interceptor for Passing {
+    async fn intercept(&self, context: &Context, next: Next<'_>) -> Result<(), Status> {
+        next.run(context).await
+    }
+}
+
+fn echo() -> Router {
+    Router::new().unary("/t.T/Echo", |_: Context, message: Bytes| async move { Ok::<_, Status>(message) })
+}
+
 #[test]
 fn a_unary_call_in_steady_state_allocates_nothing_here() {
-    let router = Router::new()
-        .unary("/t.T/Echo", |_: Context, message: Bytes| async move { Ok::<_, Status>(message) });
+    // Eight calls a turn, after warming up. What is taken in costs the engine a block for each run of messages.
+    for cost in steady_state(echo()) {
+        assert_eq!((cost.handlers, cost.submit), (0, 0), "{cost:?}");
+        assert!(cost.accept <= 8, "{cost:?}");
+    }
+}
+
+#[test]
+fn interceptors_cost_a_box_each_and_one_for_all() {
+    for count in 1..4 {
+        let router = (0..count).fold(echo(), |router, _| router.intercept(Passing));
+        for cost in steady_state(router) {
+            assert_eq!((cost.handlers, cost.submit), (8 * (count + 1), 0), "{cost:?}");
+            assert!(cost.accept <= 8, "{cost:?}");
+        }
+    }
+}
+
+fn steady_state(router: Router) -> Vec<Cost> {
     let mut hand = Hand::new(router);
     let mut client = Pump::new(client::Connection::new(Arc::new(Config::default()), HttpVersion::Http2));
     let mut costs = Vec::new();
@@ -157,9 +186,5 @@ fn a_unary_call_in_steady_state_allocates_nothing_here() {
             assert_eq!(response(&mut client, call).unwrap(), "hello");
         }
     }
-    // Eight calls a turn, after warming up. What is taken in costs the engine a block for each run of messages.
-    for cost in &costs[25..] {
-        assert_eq!((cost.handlers, cost.submit), (0, 0), "{cost:?}");
-        assert!(cost.accept <= 8, "{cost:?}");
-    }
+    costs.split_off(25)
 }

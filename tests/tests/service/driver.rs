@@ -9,8 +9,8 @@ use std::task::{Context as Task, Poll, Wake, Waker};
 use antiphon::{CallId, Config, client, server};
 use antiphon_service::drive::Link;
 use antiphon_service::{
-    BoxFuture, Bytes, CallOptions, Client, Context, HttpVersion, Instant, Peer, Receiver, Router, Runtime,
-    Sender, Shutdown, driver, handler,
+    BoxFuture, Bytes, CallOptions, Client, Context, HttpVersion, Instant, Interceptor, Next, Peer, Receiver,
+    Router, Runtime, Sender, Shutdown, Status, driver, handler,
 };
 use antiphon_smol::{Smol, SmolTimer};
 
@@ -140,6 +140,24 @@ async fn nosily<F: Future>(link: &Arc<dyn Link>, woken: &AtomicUsize, future: F)
     output
 }
 
+/// Wakes itself all the time: its waker wakes both halves of the call.
+struct Restless;
+
+impl Interceptor for Restless {
+    async fn intercept(&self, context: &Context, next: Next<'_>) -> Result<(), Status> {
+        let mut call = pin!(next.run(context));
+        let mut polls = 0;
+        let result = std::future::poll_fn(|task: &mut Task<'_>| {
+            polls += 1;
+            if polls % 8 != 0 {
+                task.waker().wake_by_ref();
+            }
+            call.as_mut().poll(task)
+        });
+        result.await
+    }
+}
+
 #[test]
 fn nobody_is_woken_under_the_lock() {
     let (done, finished) = std::sync::mpsc::channel();
@@ -168,6 +186,7 @@ fn nobody_is_woken_under_the_lock() {
                 let call = client.unary("/t.T/Later", "x".into(), CallOptions::new());
                 nosily(&link, &woken, call).await.unwrap();
             }
+            let client = client.intercept(Restless);
             let call = client.bidi("/t.T/Slow", CallOptions::new()).await.unwrap();
             let (mut sender, mut receiver) = call.split();
             let sending = async {

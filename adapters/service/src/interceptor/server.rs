@@ -2,7 +2,7 @@
 
 use core::future::Future;
 use core::pin::Pin;
-use core::task::{self, Poll, ready};
+use core::task::{self, Poll, Waker, ready};
 use std::sync::Arc;
 
 use antiphon::Status;
@@ -145,7 +145,9 @@ impl Handling {
 impl Work for Handling {
     fn poll(&mut self, context: &mut task::Context<'_>) -> Poll<Result<(), Status>> {
         let call = &self.call;
-        if call.link.poll_ended(call.id, context).is_ready() {
+        // Polled where its request was read, it is polled again at once if it stays pending: nothing waits yet.
+        let waits = !context.waker().will_wake(Waker::noop());
+        if waits && call.link.poll_ended(call.id, context).is_ready() {
             return Poll::Ready(Err(end_status(call.link.ended(call.id))));
         }
         let result = ready!(self.poll_handler(context));

@@ -42,7 +42,8 @@
 //! - Nothing foreign runs under a connection's lock: no I/O, handler, codec, inflating, `Drop` of anybody's data, and
 //!   no waker.
 //! - The handler's return ends the call. Halves that outlive it get errors.
-//! - A cancel and the deadline drop an async handler; a blocking one meets them at its next `send` or `recv`.
+//! - A cancel and the deadline drop an async handler, and not the [interceptors](Interceptor) around it; a blocking one
+//!   meets them at its next `send` or `recv`.
 //!
 //! # Tests
 //! With the feature `testing`, handlers and clients are tested in a few lines without a socket, a runtime or a clock:

@@ -20,7 +20,10 @@ struct State {
     free: Vec<usize>,
     open: usize,
     wakers: Vec<Waker>,
+    hooks: Vec<Hook>,
 }
+
+type Hook = Box<dyn FnOnce() + Send>;
 
 /// A connection's entry at a [`Shutdown`]: dropped when the connection has ended.
 pub struct Registration {
@@ -40,25 +43,45 @@ impl Shutdown {
 
     /// Begins the end: no new connections and no new calls; open calls finish.
     pub fn drain(&self) {
-        let (links, wakers) = {
+        let (links, wakers, hooks) = {
             let mut state = self.lock();
             state.draining = true;
-            (state.links(), std::mem::take(&mut state.wakers))
+            (state.links(), std::mem::take(&mut state.wakers), std::mem::take(&mut state.hooks))
         };
+        hooks.into_iter().for_each(|hook| hook());
         wakers.into_iter().for_each(Waker::wake);
         links.iter().for_each(|link| link.drain());
     }
 
     /// Ends all connections and their calls at once.
     pub fn abort(&self) {
-        let (links, wakers) = {
+        let (links, wakers, hooks) = {
             let mut state = self.lock();
             state.draining = true;
             state.aborted = true;
-            (state.links(), std::mem::take(&mut state.wakers))
+            (state.links(), std::mem::take(&mut state.wakers), std::mem::take(&mut state.hooks))
         };
+        hooks.into_iter().for_each(|hook| hook());
         wakers.into_iter().for_each(Waker::wake);
         links.iter().for_each(|link| link.abort());
+    }
+
+    /// Has `hook` called when the end begins, in the thread that begins it, before connections are told; at once when it
+    /// has begun. For services with calls that would go on forever: open calls are waited for.
+    pub fn on_drain(&self, hook: impl FnOnce() + Send + 'static) {
+        let hook: Hook = Box::new(hook);
+        let begun = {
+            let mut state = self.lock();
+            if state.draining {
+                Some(hook)
+            } else {
+                state.hooks.push(hook);
+                None
+            }
+        };
+        if let Some(hook) = begun {
+            hook();
+        }
     }
 
     /// Whether the end has begun.
@@ -172,5 +195,28 @@ impl core::fmt::Debug for Shutdown {
 impl core::fmt::Debug for Registration {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Registration").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn hooks_are_called_once_when_the_end_begins_or_at_once_after_it() {
+        let (shutdown, calls) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
+        let hook = |amount| {
+            let calls = Arc::clone(&calls);
+            move || _ = calls.fetch_add(amount, Ordering::SeqCst)
+        };
+        shutdown.on_drain(hook(1));
+        assert_eq!(calls.load(Ordering::SeqCst), 0);
+        shutdown.drain();
+        shutdown.abort();
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        shutdown.on_drain(hook(10));
+        assert_eq!(calls.load(Ordering::SeqCst), 11);
     }
 }

@@ -235,6 +235,14 @@ pub(crate) struct Raw<'a> {
     rest: &'a [u8],
 }
 
+impl<'a> Raw<'a> {
+    /// The bytes of what was passed since this was `before`: equal bytes are equal fields.
+    #[inline]
+    pub(crate) fn since(&self, before: &Raw<'a>) -> &'a [u8] {
+        before.rest.get(..before.rest.len() - self.rest.len()).unwrap_or_default()
+    }
+}
+
 impl<'a> Iterator for Raw<'a> {
     type Item = (&'a [u8], &'a [u8], bool);
 

@@ -10,10 +10,13 @@ use crate::{Fields, Head};
 const INITIAL_TABLE: usize = 4096;
 
 /// The largest block that is remembered, in bytes.
-const MEMO_BLOCK: usize = 512;
+const MEMO_BLOCK: usize = 1024;
 
 /// The largest header list that is remembered, in bytes counted as RFC 9113 §6.5.2 does.
-const MEMO_LIST: usize = 1024;
+const MEMO_LIST: usize = 2048;
+
+/// How many blocks are remembered.
+const MEMOS: usize = 4;
 
 /// Encodes the header blocks of one connection, in the order in which they are sent.
 ///
@@ -37,16 +40,21 @@ pub struct Encoder {
     lowest: Option<usize>,
     /// Only while there are heads to encode.
     known: Option<Box<Known>>,
+    /// Memory for the ends of parts.
+    ends: Vec<u32>,
 }
 
 /// What is known of the last heads.
 #[derive(Default)]
 struct Known {
-    memos: [Memo; 4],
+    memos: [Memo; MEMOS],
     clock: u32,
     /// Where the fields of the last block were found, by their place in it: the next block is much like it.
     hints: [Hint; HINTS],
 }
+
+/// The pseudo-fields of a request.
+const PSEUDO: usize = 4;
 
 /// How many fields of a block are tried where the last block's were found.
 const HINTS: usize = 16;
@@ -71,6 +79,8 @@ struct Memo {
     generation: u64,
     used: u32,
     block: Vec<u8>,
+    /// Where its parts end: the pseudo-fields, then each field.
+    ends: Vec<u32>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,6 +127,7 @@ impl Encoder {
             // A table that is smaller, but not unused, would evict at another time than the peer's.
             lowest: (size > 0 && size < INITIAL_TABLE).then_some(INITIAL_TABLE),
             known: None,
+            ends: Vec::new(),
         }
     }
 
@@ -145,13 +156,16 @@ impl Encoder {
     /// Gives back what only makes encoding faster: a connection is idle.
     pub(crate) fn shrink(&mut self) {
         self.known = None;
+        self.ends = Vec::new();
         self.table.shrink();
     }
 
     /// The heap memory held, in bytes: at most the table with 16 bytes for each 32 of it, and four remembered blocks
-    /// of 1.5 KiB.
+    /// of 3.5 KiB.
     pub fn capacity_bytes(&self) -> usize {
-        let memo = |memo: &Memo| memo.block.capacity() + memo.head.capacity_bytes();
+        let memo = |memo: &Memo| {
+            memo.block.capacity() + memo.head.capacity_bytes() + memo.ends.capacity() * size_of::<u32>()
+        };
         let known = self.known.iter().flat_map(|known| known.memos.iter().map(memo));
         self.table.capacity_bytes() + known.sum::<usize>() + size_of::<Known>()
     }
@@ -225,24 +239,64 @@ impl Encoder {
         false
     }
 
+    /// Encodes field by field; those that were in a like block at the same place are copied from there.
     fn encode_new(&mut self, source: Source<'_>, out: &mut Vec<u8>) {
         let generation = self.table.generation();
-        let start = out.len();
+        let mut block = Block { start: out.len(), out, ends: std::mem::take(&mut self.ends) };
+        block.ends.clear();
+        let (place, old) = self.like(source);
+        // A like block has the same control data.
         let pseudo = match source {
-            Source::Request(head) => self.request(head, out),
-            Source::Response(head) => self.status(head.status(), out),
+            Source::Request(_) => PSEUDO,
+            Source::Response(_) => 1,
             Source::Trailers(_) => 0,
         };
-        let (fields, in_request) = (source.fields(), matches!(source, Source::Request(_)));
-        for (index, (name, value, secret)) in fields.raw().enumerate() {
-            let place = pseudo + index;
-            if secret || !self.as_before(place, name, value, out) {
-                self.regular(place, (name, value, secret), in_request, out);
+        match source {
+            _ if place.is_some() => block.copy(&old, 0),
+            Source::Request(head) => self.request(head, block.out),
+            Source::Response(head) => self.status(head.status(), block.out),
+            Source::Trailers(_) => {}
+        }
+        block.end();
+        let (mut old_fields, mut fields) = (old.head.fields.raw(), source.fields().raw());
+        let in_request = matches!(source, Source::Request(_));
+        let mut index = 0;
+        loop {
+            let (old_rest, rest) = (old_fields.clone(), fields.clone());
+            old_fields.next();
+            let Some((name, value, secret)) = fields.next() else { break };
+            let hint = pseudo + index;
+            index += 1;
+            // An insertion moves all indices.
+            let same =
+                generation == self.table.generation() && old_fields.since(&old_rest) == fields.since(&rest);
+            if same {
+                block.copy(&old, index);
+            } else if secret || !self.as_before(hint, name, value, block.out) {
+                self.regular(hint, (name, value, secret), in_request, block.out);
             }
+            block.end();
         }
-        if generation == self.table.generation() {
-            self.remember(source, out.get(start..).unwrap_or_default());
-        }
+        let ends = self.remember(source, generation, place, old, block);
+        self.ends = ends;
+    }
+
+    /// Takes out the memo of a block that differs from this one in its fields alone, and says where it was.
+    fn like(&mut self, source: Source<'_>) -> (Option<usize>, Memo) {
+        let generation = self.table.generation();
+        let like = |memo: &Memo| {
+            memo.kind == Some(source.kind())
+                && memo.generation == generation
+                && match source {
+                    Source::Request(head) => memo.head.has_control_of(head),
+                    Source::Response(head) => memo.head.status() == head.status(),
+                    Source::Trailers(_) => true,
+                }
+        };
+        let memos = &mut self.known.get_or_insert_default().memos;
+        let place = memos.iter().position(like);
+        let memo = place.and_then(|place| memos.get_mut(place)).map(std::mem::take);
+        (place, memo.unwrap_or_default())
     }
 
     /// RFC 7541 §4.2: the lowest size since the last block, then the final one.
@@ -266,8 +320,8 @@ impl Encoder {
         self.signalled = size;
     }
 
-    /// Appends the pseudo-fields, and tells how many places of the block they take.
-    fn request(&mut self, head: &Head, out: &mut Vec<u8>) -> usize {
+    /// Appends the pseudo-fields.
+    fn request(&mut self, head: &Head, out: &mut Vec<u8>) {
         let [method, scheme, authority, path] = head.control_bytes();
         self.pseudo(0, b":method", method, out);
         // RFC 9113 §8.5: CONNECT has neither scheme nor path.
@@ -281,13 +335,11 @@ impl Encoder {
         if !connect {
             self.pseudo(3, b":path", path, out);
         }
-        4
     }
 
-    fn status(&mut self, status: u16, out: &mut Vec<u8>) -> usize {
+    fn status(&mut self, status: u16, out: &mut Vec<u8>) {
         let digits = [status / 100 % 10, status / 10 % 10, status % 10].map(|digit| b'0' + digit as u8);
         self.pseudo(0, b":status", &digits, out);
-        1
     }
 
     fn pseudo(&mut self, place: usize, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
@@ -368,18 +420,33 @@ impl Encoder {
         }
     }
 
-    fn remember(&mut self, source: Source<'_>, block: &[u8]) {
-        let fields = source.fields();
-        if block.len() > MEMO_BLOCK || fields.list_size() > MEMO_LIST {
-            return;
-        }
+    /// Remembers a block, unless it changed the table: in the place of the one it was like, or of the one that was not
+    /// used for the longest time.
+    fn remember(
+        &mut self,
+        source: Source<'_>,
+        generation: u64,
+        place: Option<usize>,
+        old: Memo,
+        block: Block<'_>,
+    ) -> Vec<u32> {
+        let Block { out, start, ends } = block;
+        let bytes = out.get(start..).unwrap_or_default();
         let known = self.known.get_or_insert_default();
         known.clock = known.clock.wrapping_add(1);
         let clock = known.clock;
-        let Some(memo) = known.memos.iter_mut().max_by_key(|memo| clock.wrapping_sub(memo.used)) else {
-            return;
-        };
-        memo.generation = self.table.generation();
+        if let Some(memo) = place.and_then(|place| known.memos.get_mut(place)) {
+            *memo = old;
+        }
+        let large = bytes.len() > MEMO_BLOCK || source.fields().list_size() > MEMO_LIST;
+        if large || generation != self.table.generation() {
+            return ends;
+        }
+        let oldest =
+            || (0..MEMOS).max_by_key(|&at| known.memos.get(at).map(|memo| clock.wrapping_sub(memo.used)));
+        let Some(place) = place.or_else(oldest) else { return ends };
+        let Some(memo) = known.memos.get_mut(place) else { return ends };
+        memo.generation = generation;
         memo.used = clock;
         memo.kind = Some(source.kind());
         match source {
@@ -390,7 +457,32 @@ impl Encoder {
             }
         }
         memo.block.clear();
-        memo.block.extend_from_slice(block);
+        memo.block.extend_from_slice(bytes);
+        std::mem::replace(&mut memo.ends, ends)
+    }
+}
+
+/// A block in the making.
+struct Block<'a> {
+    out: &'a mut Vec<u8>,
+    /// Where it begins in `out`.
+    start: usize,
+    /// Where its parts end: the pseudo-fields, then each field.
+    ends: Vec<u32>,
+}
+
+impl Block<'_> {
+    /// The part that was appended last ends here.
+    fn end(&mut self) {
+        self.ends.push((self.out.len() - self.start) as u32);
+    }
+
+    /// Appends a part of another block.
+    fn copy(&mut self, old: &Memo, part: usize) {
+        let start =
+            part.checked_sub(1).and_then(|before| old.ends.get(before)).map_or(0, |&end| end as usize);
+        let end = old.ends.get(part).map_or(start, |&end| end as usize);
+        self.out.extend_from_slice(old.block.get(start..end).unwrap_or_default());
     }
 }
 

@@ -1,5 +1,8 @@
 //! Interceptors and observers over the blocking driver: no runtime anywhere.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -131,6 +134,50 @@ fn the_halves_of_a_call_are_in_two_threads() {
     assert_eq!(log.lock().unwrap().len(), 101);
 }
 
+/// Is woken by a thread of its own all the time, while both halves are at it.
+struct Nervous(Arc<AtomicUsize>);
+
+impl Interceptor for Nervous {
+    async fn intercept(&self, context: &Context, next: Next<'_>) -> Result<(), Status> {
+        let mut call = pin!(next.run(context));
+        let (done, mut waking) = (Arc::new(AtomicBool::new(false)), false);
+        let result = poll_fn(|task| {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            if !waking {
+                waking = true;
+                let (waker, done) = (task.waker().clone(), Arc::clone(&done));
+                thread::spawn(move || {
+                    while !done.load(Ordering::Relaxed) {
+                        waker.wake_by_ref();
+                        thread::yield_now();
+                    }
+                });
+            }
+            call.as_mut().poll(task)
+        })
+        .await;
+        done.store(true, Ordering::Relaxed);
+        result
+    }
+}
+
+#[test]
+fn a_chain_that_is_woken_all_the_time_is_polled_by_whoever_is_there() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let (_running, client) = start(router(), HttpVersion::Http2);
+    let client = client.intercept(Nervous(Arc::clone(&polls)));
+    for _ in 0..20 {
+        let (mut sender, receiver) = client.bidi("/t.T/Bidi", options()).unwrap().split();
+        let receiving = thread::spawn(move || receiver.map(Result::unwrap).count());
+        for _ in 0..100 {
+            sender.send("x".into()).unwrap();
+        }
+        sender.close();
+        assert_eq!(receiving.join().unwrap(), 100);
+    }
+    assert!(polls.load(Ordering::Relaxed) > 100);
+}
+
 /// Behind the end of the call it waits for a while, which must not spin and must not hang.
 struct Lingering(Log);
 
@@ -139,7 +186,7 @@ impl Interceptor for Lingering {
         let result = next.run(context).await;
         let mut woken = false;
         let mut polls = 0;
-        std::future::poll_fn(|task| {
+        poll_fn(|task| {
             polls += 1;
             if woken {
                 return std::task::Poll::Ready(());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use antiphon::{Code, EndedBy};
+use antiphon::{Code, Config, EndedBy};
 use antiphon_service::{
     Bytes, CallOptions, Client, Context, HttpVersion, Interceptor, Next, Receiver, Router, Sender, Status,
     TrySendError,
@@ -423,5 +423,41 @@ fn whoever_watches_learns_the_outcome() {
         assert_eq!(told.recv().await.unwrap(), EndedBy::Status);
         drop(client.bidi("/t.T/Bidi", options()).await.unwrap());
         assert_eq!(told.recv().await.unwrap(), EndedBy::Cancel { reset: None });
+    });
+}
+
+/// The first burst of a new connection goes above the server's limit, which is not known yet: some calls are refused
+/// and begun again.
+#[test]
+fn a_call_that_is_begun_again_is_one_call() {
+    everywhere(|env| async move {
+        let mut config = Config::default();
+        config.limits.streams = 3;
+        let served = env.serve_with(config, echo()).await;
+        let (log, marks) = (Log::default(), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&marks);
+        let counting = before(move |context: &Context| {
+            let counted = Arc::clone(&counted);
+            context.on_message(move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            });
+            Ok(())
+        });
+        let client = served.connect(HttpVersion::Http2).await;
+        let client = client.intercept(Noting("a", log.clone())).intercept(counting);
+        let callers: Vec<_> = (0..30)
+            .map(|_| {
+                let client = client.clone();
+                smol::spawn(async move { client.unary("/t.T/Unary", "x".into(), options()).await })
+            })
+            .collect();
+        for caller in callers {
+            assert_eq!(caller.await.unwrap().message, "x");
+        }
+        let mut entries = log.take();
+        entries.sort();
+        assert_eq!(entries, [["a in"; 30], ["a ok"; 30]].concat());
+        assert_eq!(marks.load(Ordering::SeqCst), 60, "a message is seen once each way");
     });
 }

@@ -19,6 +19,7 @@ use crate::{Async, Blocking, Codec};
 /// what still comes is discarded, and the response goes on.
 ///
 /// `W` says how it waits: [`Async`] or [`Blocking`].
+#[must_use = "dropping a receiver before its end gives up what is to come; receive it, or say `cancel()`"]
 pub struct Receiver<T, W = Async> {
     call: Arc<Call>,
     codec: Arc<dyn Codec<T>>,

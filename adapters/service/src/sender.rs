@@ -20,7 +20,11 @@ use crate::{Async, Blocking, Codec};
 /// complete. A server's sender dropped means nothing: the handler's return ends the call. A half that outlives its
 /// call gets errors.
 ///
+/// # Many that send
+/// It is not `Clone`: one task or thread has it. Others tell that one what to send, through any channel of messages.
+///
 /// `W` says how it waits: [`Async`] or [`Blocking`].
+#[must_use = "dropping a client's sender without `close()` cancels its call"]
 pub struct Sender<T, W = Async> {
     call: Arc<Call>,
     codec: Arc<dyn Codec<T>>,

@@ -18,6 +18,11 @@ use crate::Router;
 /// let router = Router::new().add_service(Echo);
 /// assert_eq!(router.service_names(), ["echo.v1.Echo"]);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served as it is",
+    label = "this is no `Service`",
+    note = "an implementation of a generated trait `Name` is served as `NameServer::new(…)`"
+)]
 pub trait Service {
     /// Adds its methods, and the schema of their messages, to a router.
     #[must_use]

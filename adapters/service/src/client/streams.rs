@@ -11,6 +11,7 @@ use crate::wait::block_on;
 use crate::{Async, Blocking, Context, Receiver, Sender};
 
 /// A call of many messages in and one out, at a client. Dropped before its answer, it is cancelled.
+#[must_use = "dropping a call before its answer cancels it; receive it, or say `cancel()`"]
 #[derive(Debug)]
 pub struct ClientStream<I, O, W = Async> {
     sender: Sender<I, W>,
@@ -19,6 +20,7 @@ pub struct ClientStream<I, O, W = Async> {
 
 /// A call of many messages in and many out, at a client. It is there before the response headers are. Dropped before
 /// its end, it is cancelled.
+#[must_use = "dropping a call before its end cancels it; receive to the end, or say `cancel()`"]
 #[derive(Debug)]
 pub struct BidiStream<I, O, W = Async> {
     sender: Sender<I, W>,

@@ -34,6 +34,11 @@ pub fn channel(served: impl IntoRouter) -> Channel {
 }
 
 /// What can be served by a [`channel`]: a [`Router`], or one [`Service`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served as it is",
+    label = "this is neither a `Router` nor a `Service`",
+    note = "an implementation of a generated trait `Name` is served as `NameServer::new(…)`"
+)]
 pub trait IntoRouter {
     /// The router.
     fn into_router(self) -> Router;

@@ -1,0 +1,18 @@
+//! Receiving changes the half.
+
+use antiphon_compile_fail::{Event, FeedService, UploadResult};
+use antiphon_service::{Context, Receiver, Status};
+
+struct Feed;
+
+impl FeedService for Feed {
+    async fn upload_events(&self, _: &Context, inbound: Receiver<Event>) -> Result<UploadResult, Status> {
+        let mut received = 0;
+        while inbound.recv().await?.is_some() {
+            received += 1;
+        }
+        Ok(UploadResult { received })
+    }
+}
+
+fn main() {}

@@ -1,5 +1,7 @@
 //! What an application sends and receives beside its messages.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::codec::base64::{self, BadBase64};
@@ -12,7 +14,8 @@ use crate::{Field, Fields, Misuse};
 /// What an application sends and receives beside its messages: headers or trailers without the protocol's own.
 ///
 /// Values of names that end in `-bin` are bytes and travel as base64; all others are printable ASCII. The names
-/// and values are held as they travel, in order, duplicates included.
+/// and values are held as they travel, in order, duplicates included. Names travel in lower case, and may be given in
+/// any: `Greet-Version` is `greet-version` (RFC 9110 §5.1).
 ///
 /// ```
 /// use antiphon::Metadata;
@@ -20,7 +23,7 @@ use crate::{Field, Fields, Misuse};
 /// let mut metadata = Metadata::new();
 /// metadata.append("cursor", 42)?;
 /// metadata.append("trace-bin", &[0, 255][..])?;
-/// assert_eq!(metadata.get("cursor"), Some("42"));
+/// assert_eq!(metadata.get("Cursor"), Some("42"));
 /// assert_eq!(metadata.get_bin("trace-bin").next(), Some(Ok(vec![0, 255])));
 /// assert!(metadata.append("grpc-status", "0").is_err());
 /// # Ok::<(), antiphon::Misuse>(())
@@ -49,8 +52,8 @@ impl Metadata {
         &mut self.0
     }
 
-    /// Adds a value to `name`, behind those that it has. Names are lower case, of `0-9 a-z _ - .`; a name that ends in
-    /// `-bin` takes bytes, any other takes text of printable ASCII or an integer. Spaces around a text are removed, as
+    /// Adds a value to `name`, behind those that it has. Names are of `0-9 a-z _ - .`; a name that ends in `-bin` takes
+    /// bytes, any other takes text of printable ASCII or an integer. Spaces around a text are removed, as
     /// HTTP demands (RFC 9113 §8.2.1).
     ///
     /// # Errors
@@ -84,6 +87,7 @@ impl Metadata {
         sensitive: bool,
         replace: bool,
     ) -> Result<(), Misuse> {
+        let name = &*lower(name);
         if !is_valid_name(name) || is_reserved(name) {
             return Err(Misuse::InvalidMetadata);
         }
@@ -123,34 +127,39 @@ impl Metadata {
         kept
     }
 
-    /// The first value of `name`, as it travelled, if it is UTF-8. `name` is given in lower case.
+    /// The first value of `name`, as it travelled, if it is UTF-8.
     pub fn get(&self, name: &str) -> Option<&str> {
-        core::str::from_utf8(self.0.get(name)?).ok()
+        core::str::from_utf8(self.get_bytes(name)?).ok()
     }
 
     /// The first value of `name`, as it travelled: of a `-bin` name the base64, otherwise whatever the peer sent.
     pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name)
+        self.0.get(&lower(name))
     }
 
     /// All values of `name`, as they travelled, that are UTF-8, in order.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.0.get_all(name).filter_map(|value| core::str::from_utf8(value).ok())
+        self.values(name).filter_map(|value| core::str::from_utf8(value).ok())
     }
 
     /// All values of a `-bin` name, decoded, in order. Several values that a proxy joined by commas come out one by
     /// one (gRPC PROTOCOL-HTTP2 "Custom-Metadata").
     pub fn get_bin<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Result<Vec<u8>, BadBase64>> + 'a {
-        self.0.get_all(name).flat_map(split_binary).map(base64::decode)
+        self.values(name).flat_map(split_binary).map(base64::decode)
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
     }
 
     /// Whether `name` has a value.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.get_bytes(name).is_some()
     }
 
     /// Removes all values of `name`; says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
+        let name = &*lower(name);
         let found = self.0.contains(name);
         if found {
             self.0.retain(|field| field.name != name);
@@ -196,6 +205,15 @@ impl Metadata {
         let mut fields = Fields::from_header_map(map);
         fields.retain(|field| !is_reserved(field.name));
         Self(fields)
+    }
+}
+
+/// A name as it travels.
+fn lower(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
     }
 }
 
@@ -328,8 +346,17 @@ mod tests {
         let mut metadata = Metadata::new();
         metadata.append("a", "kept").unwrap();
         let before = metadata.clone();
-        for name in ["", "A", "a b", ":path", "grpc-timeout", "connect-x", "content-type", "te", "caf\u{e9}"]
-        {
+        for name in [
+            "",
+            "a b",
+            "GRPC-Timeout",
+            ":path",
+            "grpc-timeout",
+            "connect-x",
+            "content-type",
+            "te",
+            "caf\u{e9}",
+        ] {
             assert_eq!(metadata.append(name, "x"), Err(Misuse::InvalidMetadata), "{name}");
         }
         for value in ["\n", "a\r\nb", "\u{e9}", "\t", "\0"] {
@@ -338,6 +365,21 @@ mod tests {
         assert!(metadata.append("a-bin", "text").is_err() && metadata.append("a-bin", 7).is_err());
         assert!(metadata.append("a", &b"bytes"[..]).is_err());
         assert_eq!(metadata, before);
+    }
+
+    // RFC 9110 §5.1: names are case-insensitive; RFC 9113 §8.2: they travel in lower case.
+    #[test]
+    fn names_may_be_given_in_any_case() {
+        let mut metadata = Metadata::new();
+        metadata.append("Greet-Version", "v1").unwrap();
+        metadata.append("Trace-Bin", &[7][..]).unwrap();
+        assert_eq!(metadata.iter().next().map(|field| field.name), Some("greet-version"));
+        assert_eq!(metadata.get("GREET-version"), Some("v1"));
+        assert_eq!(metadata.get_all("Greet-Version").collect::<Vec<_>>(), ["v1"]);
+        assert_eq!(metadata.get_bin("trace-BIN").next(), Some(Ok(vec![7])));
+        metadata.insert("Greet-version", "v2").unwrap();
+        assert!(metadata.contains("Greet-Version") && metadata.get_bytes("Greet-Version") == Some(b"v2"));
+        assert!(metadata.remove("GREET-VERSION") && metadata.len() == 1);
     }
 
     #[test]

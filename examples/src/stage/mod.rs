@@ -18,6 +18,7 @@
 //! ```
 
 mod args;
+mod script;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
@@ -30,6 +31,7 @@ use antiphon_service::{Async, Blocking, Client, Config, HttpVersion, Router, Shu
 use crate::tour::{Adapter, adapters::tokio_runtime, resolve};
 
 pub use args::{Args, Mode};
+pub use script::{WAYS, ensure, scene};
 
 /// What a script comes back with.
 pub type Played = Result<(), Box<dyn Error>>;
@@ -74,8 +76,20 @@ impl Stage {
     /// Reads the command line and does what it says: serves `router`, plays the script, or both. What goes wrong is
     /// printed, and told by the exit status.
     pub fn run(self, router: Router, script: impl AsyncFnOnce(Venue) -> Played) -> ExitCode {
+        self.run_with(|_| router, script)
+    }
+
+    /// As [`run`](Stage::run), with a router for the adapter: its handlers may block where threads serve them.
+    pub fn run_with(
+        self,
+        router: impl FnOnce(Adapter) -> Router,
+        script: impl AsyncFnOnce(Venue) -> Played,
+    ) -> ExitCode {
         let name = self.name;
-        let result = Args::from_env().map_err(Into::into).and_then(|args| self.play(&args, router, script));
+        let result = Args::from_env().map_err(Into::into).and_then(|args| {
+            let router = router(args.adapter);
+            self.play(&args, router, script)
+        });
         match result {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

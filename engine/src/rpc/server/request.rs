@@ -57,6 +57,8 @@ pub(super) struct RequestHead {
     repeatable: bool,
     /// Requests in a row that were not like the one before.
     misses: u8,
+    /// There was a request before this one: what a place has served once only, a long stream perhaps, is not remembered.
+    again: bool,
 }
 
 /// After so many requests in a row that differ, only each so manieth is remembered.
@@ -131,6 +133,10 @@ impl RequestHead {
 
     /// Takes note of fields that may come again. A client whose heads are all different is not listened to each time.
     fn remember(&mut self, fields: &Fields) {
+        if !core::mem::replace(&mut self.again, true) {
+            self.repeatable = false;
+            return;
+        }
         self.misses = self.misses.wrapping_add(1);
         self.repeatable = self.misses < PATIENCE || self.misses % PATIENCE == 0;
         if !self.repeatable {
@@ -208,9 +214,11 @@ impl RequestHead {
         } else {
             self.codec.clear();
         }
-        self.last_content_type.clear();
-        self.last_content_type.extend_from_slice(value);
-        self.last_found = found;
+        if self.again {
+            self.last_content_type.clear();
+            self.last_content_type.extend_from_slice(value);
+            self.last_found = found;
+        }
         self.set_protocol(found);
         true
     }

@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use antiphon_service::adapter::{AcceptPause, Configs, cannot};
+use antiphon_service::adapter::{AcceptPause, Configs, Place, Places, cannot};
 use antiphon_service::antiphon::{Config, client, server};
 use antiphon_service::blocking::{self, Pool, Split};
 use antiphon_service::{Blocking, Client, HttpVersion, Peer, Router, Shutdown};
@@ -21,10 +21,14 @@ pub struct Server {
     listener: TcpListener,
     configs: Configs,
     pool: Pool,
+    places: Places,
     shutdown: Shutdown,
 }
 
 impl Server {
+    /// How many connections a server has at once unless something else is said: each takes two threads.
+    pub const DEFAULT_CONNECTIONS: usize = 8192;
+
     /// Listens at `address`, an IP address or a host name and a port; port 0 takes any free one.
     ///
     /// # Errors
@@ -36,7 +40,13 @@ impl Server {
 
     /// Serves on a listener that is there already.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, configs: Configs::default(), pool: Pool::default(), shutdown: Shutdown::new() }
+        Self {
+            listener,
+            configs: Configs::default(),
+            pool: Pool::default(),
+            places: Places::new(Self::DEFAULT_CONNECTIONS),
+            shutdown: Shutdown::new(),
+        }
     }
 
     /// Limits, codings and policies of its connections. Default: [`Config::default`].
@@ -51,6 +61,14 @@ impl Server {
     #[must_use]
     pub fn pool(mut self, pool: Pool) -> Self {
         self.pool = pool;
+        self
+    }
+
+    /// How many connections it has at once; others wait in the listener's queue. Default:
+    /// [8192](Server::DEFAULT_CONNECTIONS).
+    #[must_use]
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.places = Places::new(max);
         self
     }
 
@@ -70,16 +88,17 @@ impl Server {
     /// Serves `router` until it is [shut down](Server::shutdown) and the last connection is closed; blocks until then.
     /// Nothing else ends it: when connections cannot be accepted (no file descriptors left), it waits and tries again.
     pub fn serve(self, router: Router) {
-        let Self { listener, configs, pool, shutdown } = self;
+        let Self { listener, configs, pool, places, shutdown } = self;
         // `accept` cannot be interrupted, so the end of the server knocks at its own door.
         let knock = Waker::from(Arc::new(Knock(listener.local_addr().ok())));
         let acceptor = Arc::new(Acceptor { router, configs, pool, shutdown, clock: SystemClock::new() });
         let mut pause = AcceptPause::default();
-        while acceptor.shutdown.poll_draining(&mut Context::from_waker(&knock)).is_pending() {
+        let _awake = acceptor.shutdown.wake_at_drain(&knock);
+        while let Some(place) = places.wait(&acceptor.shutdown) {
             match listener.accept() {
                 Ok((stream, address)) => {
                     pause.reset();
-                    acceptor.start(stream, address);
+                    acceptor.start(stream, address, place);
                 }
                 Err(error) => std::thread::sleep(pause.after(&error)),
             }
@@ -157,7 +176,7 @@ impl Acceptor {
 
     /// Serves an accepted connection in a thread of its own. Without a thread for it the connection is closed, and
     /// the peer may try again.
-    fn start(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
+    fn start(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, place: Place) {
         // The one that knocked is no client.
         if self.shutdown.is_draining() || stream.set_nodelay(true).is_err() {
             return;
@@ -165,6 +184,7 @@ impl Acceptor {
         let acceptor = Arc::clone(self);
         let serve = move || {
             let _ = acceptor.serve_over(stream, Peer::Tcp(address));
+            drop(place);
         };
         let _ = std::thread::Builder::new().name("antiphon-reader".into()).spawn(serve);
     }

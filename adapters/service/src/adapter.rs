@@ -7,12 +7,17 @@
 //! ```
 
 use core::fmt::Display;
+use core::future::poll_fn;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon::Config;
+
+use crate::Shutdown;
+use crate::wait::thread_waker;
 
 /// The configurations of one server's or connector's connections: the same, but for the
 /// [seed](Config::seed), which grows by one with each, so that they do not all age at once. Clones count together.
@@ -60,6 +65,92 @@ impl AcceptPause {
     /// A connection was accepted: the next rest is short again.
     pub fn reset(&mut self) {
         self.0 = 0;
+    }
+}
+
+/// How many connections a server has at once: a listener takes a place for each before it accepts it. Those that find
+/// none wait where the system lets them, in the listener's queue. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Places(Arc<Room>);
+
+/// A connection's place, until it is dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Room>);
+
+#[derive(Debug)]
+struct Room {
+    max: usize,
+    state: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    count: usize,
+    /// The listener, while it waits.
+    waker: Option<Waker>,
+}
+
+impl Places {
+    /// So many connections at once, and at least one.
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(Room { max: max.max(1), state: Mutex::default() }))
+    }
+
+    /// Waits for a place. Only one may wait: the one listener.
+    pub async fn take(&self) -> Place {
+        poll_fn(|context| self.poll_take(context)).await
+    }
+
+    /// Blocks until there is a place: `None` when the server is to end first.
+    pub fn wait(&self, shutdown: &Shutdown) -> Option<Place> {
+        let waker = thread_waker();
+        let _awake = shutdown.wake_at_drain(&waker);
+        loop {
+            if shutdown.is_draining() {
+                return None;
+            }
+            if let Poll::Ready(place) = self.poll_take(&mut Context::from_waker(&waker)) {
+                return Some(place);
+            }
+            std::thread::park();
+        }
+    }
+
+    fn poll_take(&self, context: &mut Context<'_>) -> Poll<Place> {
+        let fresh = context.waker().clone();
+        let mut state = self.0.state();
+        if state.count < self.0.max {
+            state.count += 1;
+            return Poll::Ready(Place(Arc::clone(&self.0)));
+        }
+        let old = state.waker.replace(fresh);
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+/// As many as the system lets in.
+impl Default for Places {
+    fn default() -> Self {
+        Self::new(usize::MAX)
+    }
+}
+
+impl Room {
+    fn state(&self) -> MutexGuard<'_, Taken> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let waker = {
+            let mut state = self.0.state();
+            state.count -= 1;
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -5,7 +5,7 @@ use core::fmt;
 use core::future::poll_fn;
 use core::mem::{replace, take};
 use core::sync::atomic::Ordering;
-use core::task;
+use core::task::{self, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use antiphon::{EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
 
 use crate::call::Call;
 use crate::link::end_status;
+use crate::slots::WatchKey;
 use crate::{Message, Peer};
 
 /// One call beside its messages, as a handler sees it, or an interceptor at either side: what was received, and what is
@@ -216,11 +217,8 @@ impl Context {
     /// passed, or the connection was lost. An async handler is dropped then, so this is for work that was detached
     /// from it. At a client: until its outcome is known; [`EndedBy::Answer`] is a good one.
     pub async fn cancelled(&self) -> EndedBy {
-        if let Some(gate) = &self.call.gate {
-            return poll_fn(|context| gate.poll_watch(context)).await;
-        }
-        let end = poll_fn(|context: &mut task::Context<'_>| self.call.link.poll_watch(self.call.id, context));
-        end_status(end.await).ended()
+        let mut watch = Watch { call: &self.call, key: WatchKey::default() };
+        poll_fn(|context| watch.poll(context)).await
     }
 
     /// Whether the call has ended: nobody waits for the answer any more, or at a client, its outcome is known.
@@ -233,6 +231,34 @@ impl Context {
 
     fn require_server(&self) -> Result<(), Status> {
         if self.call.client { Err(fault(Misuse::WrongState)) } else { Ok(()) }
+    }
+}
+
+/// Waits for the end of a call, and leaves no trace when it is dropped before.
+struct Watch<'a> {
+    call: &'a Call,
+    key: WatchKey,
+}
+
+impl Watch<'_> {
+    fn poll(&mut self, context: &mut task::Context<'_>) -> Poll<EndedBy> {
+        match &self.call.gate {
+            Some(gate) => gate.poll_watch(&mut self.key, context),
+            None => {
+                let end = self.call.link.poll_watch(self.call.id, &mut self.key, context);
+                end.map(|end| end_status(end).ended())
+            }
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        match &self.call.gate {
+            _ if self.key == WatchKey::default() => {}
+            Some(gate) => gate.unwatch(self.key),
+            None => self.call.link.unwatch(self.call.id, self.key),
+        }
     }
 }
 

@@ -490,9 +490,15 @@ struct Job {
 }
 
 impl BlockingJob {
-    /// Runs the handler in this thread and sends the answer.
+    /// Runs the handler in this thread and sends the answer. Not for a call that has ended while it waited for a
+    /// thread.
     pub fn run(mut self) {
         let Some(Job { call, inbox, run, mut scratch, around }) = self.0.take() else { return };
+        if call.link.ended(call.id).is_some() {
+            drop(inbox);
+            call.clear_extra();
+            return call.link.drop_call(call.id);
+        }
         let answer = match around {
             None => {
                 let result = guarded(|| run.run(&call, inbox, &mut scratch));

@@ -11,7 +11,7 @@ use antiphon::{
 use crate::call::Inbox;
 use crate::reply::Answer;
 use crate::shared::StartRefusal;
-use crate::slots::{Ticket, Wait};
+use crate::slots::{Ticket, Wait, WatchKey};
 use crate::{Drive, Endpoint, Peer, Pulled, Shared};
 
 /// A connection as its calls see it: [`Shared`] without its type parameters. Every method may be called at any time,
@@ -50,7 +50,9 @@ pub trait Calls {
     /// Waits for the end of a call: for its handler.
     fn poll_ended(&self, call: CallId, context: &mut Context<'_>) -> Poll<()>;
     /// Waits for the end of a call: for whoever else wants to know.
-    fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>>;
+    fn poll_watch(&self, call: CallId, key: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<End>>;
+    /// Waits for the end of a call no longer.
+    fn unwatch(&self, call: CallId, key: WatchKey);
     /// How a call ended.
     fn ended(&self, call: CallId) -> Option<End>;
     /// Ends a call with this status unless its outcome has been seen.
@@ -213,8 +215,12 @@ where
         })
     }
 
-    fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
-        self.poll_watch(call, context)
+    fn poll_watch(&self, call: CallId, key: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<End>> {
+        self.poll_watch(call, key, context)
+    }
+
+    fn unwatch(&self, call: CallId, key: WatchKey) {
+        self.unwatch(call, key);
     }
 
     fn ended(&self, call: CallId) -> Option<End> {

@@ -11,7 +11,7 @@ use antiphon::{CallId, Closing, ConnectionError, End, Event, InputEnd, Instant, 
 use bytes::BytesMut;
 
 use crate::link::{Started, Starting, lost_by};
-use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes};
+use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes, WatchKey};
 use crate::{Endpoint, Peer, Pulled};
 
 /// What drives a connection, as seen by those who use it.
@@ -207,33 +207,43 @@ where
     }
 
     /// Waits for the end of a call, beside its handler.
-    pub(crate) fn poll_watch(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
+    pub(crate) fn poll_watch(
+        &self,
+        call: CallId,
+        key: &mut WatchKey,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<End>> {
         let mut fresh: Option<Waker> = None;
         self.drive.attend(self, context);
         loop {
             let waker = context.waker();
-            let step = self.access(|access| {
-                let Some(slot) = access.slot(call) else { return Step::Ready(access.last_end(call)) };
+            let (step, old) = self.access(|access| {
+                let Some(slot) = access.slot(call) else {
+                    return (Step::Ready(access.last_end(call)), None);
+                };
                 if slot.ended.is_some() {
-                    return Step::Ready(slot.ended);
+                    return (Step::Ready(slot.ended), None);
                 }
-                if slot.is_watched_by(waker) {
-                    return Step::Waiting;
+                if slot.watchers.has(*key, waker) {
+                    return (Step::Waiting, None);
                 }
                 match fresh.take() {
-                    Some(fresh) => {
-                        slot.watch(fresh);
-                        Step::Waiting
-                    }
-                    None => Step::NeedsWaker,
+                    Some(fresh) => (Step::Waiting, slot.watchers.wait(key, fresh)),
+                    None => (Step::NeedsWaker, None),
                 }
             });
+            drop(old);
             match step {
                 Step::Ready(end) => return Poll::Ready(end),
                 Step::Waiting => return Poll::Pending,
                 Step::NeedsWaker => fresh = Some(waker.clone()),
             }
         }
+    }
+
+    pub(crate) fn unwatch(&self, call: CallId, key: WatchKey) {
+        let left = self.access(|access| access.slot(call)?.watchers.leave(key));
+        drop(left);
     }
 
     /// Starts a call, or waits in the queue for a slot. The driver is told with the message; without one the caller

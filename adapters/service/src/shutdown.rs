@@ -6,6 +6,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::Link;
+use crate::handler::guarded;
+use crate::slots::{WatchKey, Watchers};
 
 /// The handle by which a server is ended: it tells listeners to stop, and connections to finish their calls and
 /// close. Cheap to clone.
@@ -19,11 +21,19 @@ struct State {
     links: Vec<Option<Weak<dyn Link>>>,
     free: Vec<usize>,
     open: usize,
-    wakers: Vec<Waker>,
+    wakers: Watchers,
     hooks: Vec<Hook>,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
+
+/// Calls a hook. One that panics keeps nobody from ending.
+fn call(hook: Hook) {
+    let _ = guarded(|| {
+        hook();
+        Ok(())
+    });
+}
 
 /// A connection's entry at a [`Shutdown`]: dropped when the connection has ended.
 pub struct Registration {
@@ -46,10 +56,10 @@ impl Shutdown {
         let (links, wakers, hooks) = {
             let mut state = self.lock();
             state.draining = true;
-            (state.links(), std::mem::take(&mut state.wakers), std::mem::take(&mut state.hooks))
+            (state.links(), state.wakers.take(), std::mem::take(&mut state.hooks))
         };
-        hooks.into_iter().for_each(|hook| hook());
-        wakers.into_iter().for_each(Waker::wake);
+        hooks.into_iter().for_each(call);
+        wakers.for_each(Waker::wake);
         links.iter().for_each(|link| link.drain());
     }
 
@@ -59,10 +69,10 @@ impl Shutdown {
             let mut state = self.lock();
             state.draining = true;
             state.aborted = true;
-            (state.links(), std::mem::take(&mut state.wakers), std::mem::take(&mut state.hooks))
+            (state.links(), state.wakers.take(), std::mem::take(&mut state.hooks))
         };
-        hooks.into_iter().for_each(|hook| hook());
-        wakers.into_iter().for_each(Waker::wake);
+        hooks.into_iter().for_each(call);
+        wakers.for_each(Waker::wake);
         links.iter().for_each(|link| link.abort());
     }
 
@@ -79,9 +89,7 @@ impl Shutdown {
                 None
             }
         };
-        if let Some(hook) = begun {
-            hook();
-        }
+        begun.into_iter().for_each(call);
     }
 
     /// Whether the end has begun.
@@ -114,38 +122,23 @@ impl Shutdown {
         Registration { shutdown: self.clone(), at }
     }
 
-    /// Waits until the end has begun: for a listener.
-    pub fn poll_draining(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(context, |state| state.draining)
-    }
-
-    /// Waits until the end has begun and the last connection is closed.
-    pub fn poll_finished(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_until(context, |state| state.draining && state.open == 0)
-    }
-
-    fn poll_until(&self, context: &mut Context<'_>, done: impl Fn(&State) -> bool) -> Poll<()> {
-        let fresh = context.waker().clone();
-        let mut state = self.lock();
-        if done(&state) {
-            return Poll::Ready(());
-        }
-        if !state.wakers.iter().any(|waker| waker.will_wake(&fresh)) {
-            state.wakers.push(fresh);
-        }
-        Poll::Pending
+    /// Waits until the end has begun.
+    pub async fn draining(&self) {
+        let mut waiting = Waiting::new(self);
+        poll_fn(|context| waiting.poll(context, |state| state.draining)).await;
     }
 
     /// Waits until the end has begun and the last connection is closed.
     pub async fn finished(&self) {
-        poll_fn(|context| self.poll_finished(context)).await;
+        let mut waiting = Waiting::new(self);
+        poll_fn(|context| waiting.poll(context, State::is_finished)).await;
     }
 
     /// Waits for `future`, or until the end has begun: `None` then. A future that is ready as well loses.
     pub async fn unless_draining<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
+        let (mut future, mut waiting) = (pin!(future), Waiting::new(self));
         poll_fn(|context| {
-            if self.poll_draining(context).is_ready() {
+            if waiting.poll(context, |state| state.draining).is_ready() {
                 return Poll::Ready(None);
             }
             future.as_mut().poll(context).map(Some)
@@ -155,14 +148,58 @@ impl Shutdown {
 
     /// Blocks until the end has begun and the last connection is closed.
     pub fn wait_finished(&self) {
-        let waker = crate::wait::thread_waker();
-        while self.poll_finished(&mut Context::from_waker(&waker)).is_pending() {
+        let (waker, mut waiting) = (crate::wait::thread_waker(), Waiting::new(self));
+        while waiting.poll(&mut Context::from_waker(&waker), State::is_finished).is_pending() {
             std::thread::park();
         }
+    }
+
+    /// Wakes `waker` when the end begins, until what is returned is dropped: for a listener that blocks.
+    pub fn wake_at_drain(&self, waker: &Waker) -> Waiting<'_> {
+        let mut waiting = Waiting::new(self);
+        if waiting.poll(&mut Context::from_waker(waker), |state| state.draining).is_ready() {
+            waker.wake_by_ref();
+        }
+        waiting
+    }
+}
+
+/// One who waits for the end of a server, and leaves no trace when it is dropped before.
+pub struct Waiting<'a> {
+    shutdown: &'a Shutdown,
+    key: WatchKey,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(shutdown: &'a Shutdown) -> Self {
+        Self { shutdown, key: WatchKey::default() }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, done: impl Fn(&State) -> bool) -> Poll<()> {
+        let fresh = context.waker().clone();
+        let mut state = self.shutdown.lock();
+        if done(&state) {
+            return Poll::Ready(());
+        }
+        let old = state.wakers.wait(&mut self.key, fresh);
+        drop(state);
+        drop(old);
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let left = self.shutdown.lock().wakers.leave(self.key);
+        drop(left);
     }
 }
 
 impl State {
+    fn is_finished(&self) -> bool {
+        self.draining && self.open == 0
+    }
+
     fn links(&self) -> Vec<Arc<dyn Link>> {
         self.links.iter().flatten().filter_map(Weak::upgrade).collect()
     }
@@ -176,12 +213,18 @@ impl Drop for Registration {
             state.free.push(self.at);
             state.open -= 1;
             // Before the end has begun, nobody waits for this: whoever is woken for nothing comes back at once.
-            let over = state.draining && state.open == 0;
-            let wakers = if over { std::mem::take(&mut state.wakers) } else { Vec::new() };
+            let over = state.is_finished();
+            let wakers = over.then(|| state.wakers.take());
             (gone, wakers)
         };
         drop(gone);
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl core::fmt::Debug for Waiting<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Waiting").finish_non_exhaustive()
     }
 }
 

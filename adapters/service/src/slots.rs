@@ -33,6 +33,50 @@ impl Wakes {
     }
 }
 
+/// Where one of many waits for the same: nowhere yet, or at a place of its own in [`Watchers`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WatchKey(u64);
+
+/// Any number of tasks that wait for the same. Who gives up leaves, so that a long wait of short tasks does not pile
+/// up.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    last: u64,
+    list: Vec<(WatchKey, Waker)>,
+}
+
+impl Watchers {
+    fn place(&mut self, key: WatchKey) -> Option<usize> {
+        self.list.binary_search_by_key(&key.0, |(key, _)| key.0).ok()
+    }
+
+    /// Whether this waker is at that place.
+    pub(crate) fn has(&mut self, key: WatchKey, waker: &Waker) -> bool {
+        self.place(key).is_some_and(|at| self.list[at].1.will_wake(waker))
+    }
+
+    /// Waits at `key`, or at a new place. Returns the waker that was there: drop it outside of every lock.
+    pub(crate) fn wait(&mut self, key: &mut WatchKey, waker: Waker) -> Option<Waker> {
+        if let Some(at) = self.place(*key) {
+            return Some(core::mem::replace(&mut self.list[at].1, waker));
+        }
+        self.last += 1;
+        *key = WatchKey(self.last);
+        self.list.push((*key, waker));
+        None
+    }
+
+    /// Waits no longer. Returns the waker that was there.
+    pub(crate) fn leave(&mut self, key: WatchKey) -> Option<Waker> {
+        self.place(key).map(|at| self.list.remove(at).1)
+    }
+
+    /// All of them, to be woken outside of every lock. Those who come back get other places.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Waker> + use<> {
+        core::mem::take(&mut self.list).into_iter().map(|(_, waker)| waker)
+    }
+}
+
 /// What somebody waits for at a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Wait {
@@ -55,7 +99,7 @@ pub(crate) struct Slot {
     pub(crate) gathering: bool,
     wakers: [Option<Waker>; 3],
     /// Whoever else waits for the end.
-    watchers: Vec<Waker>,
+    pub(crate) watchers: Watchers,
     /// Messages that were in front of an outcome that the sender asked for.
     pub(crate) stash: VecDeque<Messages>,
 }
@@ -65,17 +109,9 @@ impl Slot {
         &mut self.wakers[wait as usize]
     }
 
-    pub(crate) fn watch(&mut self, waker: Waker) {
-        self.watchers.push(waker);
-    }
-
-    pub(crate) fn is_watched_by(&self, waker: &Waker) -> bool {
-        self.watchers.iter().any(|watcher| watcher.will_wake(waker))
-    }
-
     pub(crate) fn take_all(&mut self, wakes: &mut Wakes) {
         self.wakers.iter_mut().for_each(|waker| wakes.push(waker.take()));
-        self.watchers.drain(..).for_each(|watcher| wakes.push(Some(watcher)));
+        self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
     }
 }
 
@@ -341,6 +377,25 @@ mod tests {
         });
         assert_eq!((count.0.load(Ordering::SeqCst), slots.last_end(old)), (1, None));
         assert!(slots.get(old).is_none() && slots.get(new).is_some());
+    }
+
+    #[test]
+    fn watchers_leave_and_pile_up_nowhere() {
+        let mut watchers = Watchers::default();
+        let ((first_count, first), (second_count, second)) = (counter(), counter());
+        let mut kept = WatchKey::default();
+        assert!(watchers.wait(&mut kept, first.clone()).is_none());
+        for _ in 0..100 {
+            let mut key = WatchKey::default();
+            assert!(watchers.wait(&mut key, second.clone()).is_none() && watchers.has(key, &second));
+            assert!(watchers.leave(key).is_some() && watchers.leave(key).is_none());
+        }
+        assert_eq!(watchers.list.len(), 1);
+        assert!(watchers.has(kept, &first) && !watchers.has(kept, &second));
+        assert!(watchers.wait(&mut kept, second).is_some());
+        watchers.take().for_each(Waker::wake);
+        assert_eq!((first_count.0.load(Ordering::SeqCst), second_count.0.load(Ordering::SeqCst)), (0, 1));
+        assert!(watchers.leave(kept).is_none() && !watchers.has(WatchKey::default(), &first));
     }
 
     fn at(millis: u64) -> Instant {

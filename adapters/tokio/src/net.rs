@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use antiphon::{Config, client, server};
-use antiphon_service::adapter::{AcceptPause, Configs, cannot};
+use antiphon_service::adapter::{AcceptPause, Configs, Places, cannot};
 use antiphon_service::{Client, HttpVersion, Peer, Router, Shutdown, driver};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,7 @@ use crate::{Compat, Tokio};
 pub struct Server {
     listener: TcpListener,
     configs: Configs,
+    places: Places,
     shutdown: Shutdown,
 }
 
@@ -33,13 +34,21 @@ impl Server {
 
     /// Serves on a listener that is there already.
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, configs: Configs::default(), shutdown: Shutdown::new() }
+        Self { listener, configs: Configs::default(), places: Places::default(), shutdown: Shutdown::new() }
     }
 
     /// Limits, codings and policies of its connections. Default: [`Config::default`].
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.configs = config.into();
+        self
+    }
+
+    /// How many connections it has at once; others wait in the listener's queue. Default: as many as the system lets
+    /// in.
+    #[must_use]
+    pub fn max_connections(mut self, max: usize) -> Self {
+        self.places = Places::new(max);
         self
     }
 
@@ -60,16 +69,21 @@ impl Server {
     /// it: when connections cannot be accepted (no file descriptors left), it waits and tries again. Dropped, it stops
     /// listening; the connections that are open go on.
     pub async fn serve(self, router: Router) {
-        let Self { listener, configs, shutdown } = self;
+        let Self { listener, configs, places, shutdown } = self;
         let acceptor = Acceptor { router, configs, shutdown };
         let shutdown = &acceptor.shutdown;
         let mut pause = AcceptPause::default();
-        while let Some(accepted) = shutdown.unless_draining(listener.accept()).await {
+        while let Some(place) = shutdown.unless_draining(places.take()).await {
+            let Some(accepted) = shutdown.unless_draining(listener.accept()).await else { break };
             match accepted {
                 Ok((stream, address)) => {
                     pause.reset();
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(acceptor.serve_over(stream, Peer::Tcp(address)));
+                    let connection = acceptor.serve_over(stream, Peer::Tcp(address));
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     let rest = tokio::time::sleep(pause.after(&error));

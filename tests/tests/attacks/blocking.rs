@@ -184,6 +184,48 @@ fn a_deadline_comes_while_another_thread_stands_in_a_write() {
     stuck.join().unwrap();
 }
 
+/// A call that ended while it waited for a thread is not begun.
+#[test]
+fn a_handler_is_not_run_for_a_call_that_has_ended() {
+    let _alone = alone();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let (count, door) = (Arc::clone(&runs), Arc::clone(&gate));
+    let hold = move |_: Context, message: Bytes| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let open = door.0.lock().unwrap();
+        drop(door.1.wait_while(open, |open| !*open).unwrap());
+        Ok(message)
+    };
+    let router = Router::new().add(ECHO, handler::blocking::unary(hold));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = runtime.block_on(antiphon_tokio::Server::bind("127.0.0.1:0")).unwrap();
+    let address = server.local_addr().unwrap();
+    runtime.spawn(server.serve(router));
+    let client = connect(address, HttpVersion::Http2).unwrap();
+    let first = client.clone();
+    let first = thread::spawn(move || first.unary(ECHO, Bytes::new(), Duration::from_secs(10).into()));
+    while runs.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    for _ in 0..5 {
+        let status = client.unary(ECHO, Bytes::new(), Duration::from_millis(50).into()).unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+    thread::sleep(Duration::from_millis(100));
+    *gate.0.lock().unwrap() = true;
+    gate.1.notify_all();
+    first.join().unwrap().unwrap();
+    client.unary(ECHO, Bytes::new(), Duration::from_secs(10).into()).unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    runtime.shutdown_background();
+}
+
 /// A transport that panics takes its connection with it, and nobody waits for the thread that is no more.
 #[test]
 fn a_transport_that_panics_ends_its_calls() {

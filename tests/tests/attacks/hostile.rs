@@ -330,3 +330,44 @@ fn a_flood_of_connections_passes() {
         }
     });
 }
+
+/// More connections than places: the others wait until there is one, and the server still ends.
+#[test]
+fn connections_above_the_maximum_wait() {
+    on_each(|adapter| {
+        let mut running = adapter.serve_at_most(2, Config::default(), router());
+        let first = raw(running.address, PREFACE);
+        let second = raw(running.address, PREFACE);
+        for stream in [&first, &second] {
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let mut block = [0; 9];
+            (&mut &*stream).read_exact(&mut block).unwrap();
+        }
+        let mut third = raw(running.address, PREFACE);
+        third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert!(third.read(&mut [0; 9]).is_err(), "{adapter:?}: it is not served");
+        assert_eq!(running.shutdown.connections(), 2, "{adapter:?}");
+        drop(first);
+        third.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert!(third.read(&mut [0; 9]).unwrap() > 0, "{adapter:?}: now it is");
+        drop((second, third));
+        let waiting: Vec<_> = (0..4).map(|_| raw(running.address, PREFACE)).collect();
+        thread::sleep(Duration::from_millis(50));
+        running.shutdown.drain();
+        drop(waiting);
+        assert!(running.ends_within(Duration::from_secs(10)), "{adapter:?}");
+    });
+}
+
+/// A drain tells all connections at once: one whose peer does not read holds up nobody.
+#[test]
+fn a_drain_does_not_wait_for_one_peer_after_the_other() {
+    let _alone = alone();
+    let running = ALL[0].serve(Config::default(), router());
+    let streams: Vec<_> = (0..60).map(|_| deaf(&running, false)).collect();
+    thread::sleep(Duration::from_millis(1500));
+    let started = Instant::now();
+    running.shutdown.drain();
+    assert!(started.elapsed() < Duration::from_millis(800), "{:?}", started.elapsed());
+    drop(streams);
+}

@@ -2,12 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use antiphon::Config;
-use antiphon_service::{Router, Shutdown};
+use antiphon_service::{Blocking, Client, HttpVersion, Router, Shutdown};
 
 /// One of the adapters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,26 +34,53 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 
 impl Adapter {
     pub(crate) fn serve(self, config: Config, router: Router) -> Running {
+        self.serve_at_most(1000, config, router)
+    }
+
+    pub(crate) fn serve_at_most(self, max: usize, config: Config, router: Router) -> Running {
         let any = "127.0.0.1:0";
         let (address, shutdown, thread) = match self {
             Self::Blocking => {
-                let server = antiphon_blocking::Server::bind(any).unwrap().config(config);
+                let server =
+                    antiphon_blocking::Server::bind(any).unwrap().config(config).max_connections(max);
                 let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
                 (address, shutdown, thread::spawn(move || server.serve(router)))
             }
             Self::Smol => {
-                let server = smol::block_on(antiphon_smol::Server::bind(any)).unwrap().config(config);
+                let server = smol::block_on(antiphon_smol::Server::bind(any))
+                    .unwrap()
+                    .config(config)
+                    .max_connections(max);
                 let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
                 (address, shutdown, thread::spawn(move || smol::block_on(server.serve(router))))
             }
             Self::Tokio => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let server = runtime.block_on(antiphon_tokio::Server::bind(any)).unwrap().config(config);
+                let server = runtime
+                    .block_on(antiphon_tokio::Server::bind(any))
+                    .unwrap()
+                    .config(config)
+                    .max_connections(max);
                 let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
                 (address, shutdown, thread::spawn(move || runtime.block_on(server.serve(router))))
             }
         };
         Running { address, shutdown, thread: Some(thread) }
+    }
+}
+
+/// A client of each adapter, which blocks here whatever moves its connection.
+pub(crate) fn client(adapter: Adapter, address: SocketAddr, version: HttpVersion) -> Client<Blocking> {
+    match adapter {
+        Adapter::Blocking => antiphon_blocking::connect(address, version).unwrap(),
+        Adapter::Smol => smol::block_on(antiphon_smol::connect(address, version)).unwrap().blocking(),
+        Adapter::Tokio => {
+            static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+            let made = || {
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+            };
+            RUNTIME.get_or_init(made).block_on(antiphon_tokio::connect(address, version)).unwrap().blocking()
+        }
     }
 }
 

@@ -4,4 +4,5 @@
 mod blocking;
 mod hostile;
 mod kit;
+mod servers;
 mod tasks;

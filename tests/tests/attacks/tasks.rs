@@ -197,3 +197,17 @@ fn a_paused_clock_makes_no_connection_spin() {
     });
     assert!(used < Duration::from_secs(1), "{used:?}");
 }
+
+/// A service's hook that panics does not keep a server from ending.
+#[test]
+fn a_hook_that_panics_stops_no_drain() {
+    let _alone = alone();
+    for adapter in crate::kit::ALL {
+        let mut running = adapter.serve(Config::default(), echo());
+        let client = antiphon_blocking::connect(running.address, HttpVersion::Http2).unwrap();
+        client.unary(ECHO, Bytes::new(), CallOptions::new()).unwrap();
+        running.shutdown.on_drain(|| panic!("a hook's panic"));
+        running.shutdown.drain();
+        assert!(running.ends_within(Duration::from_secs(5)), "{adapter:?}");
+    }
+}

@@ -41,6 +41,8 @@ pub struct BlockingDrive<M, E, W, C> {
     clock: Arc<dyn Clock>,
     control: C,
     writer: Mutex<Writer<W>>,
+    /// The peer takes nothing, and the housekeeper is at it: nobody else need wait for that.
+    slow: AtomicBool,
     /// Somebody found the token taken: its holder goes round once more.
     again: AtomicBool,
     signals: Mutex<Signals>,
@@ -90,6 +92,7 @@ where
             clock,
             control,
             writer: Mutex::new(Writer::new(writer)),
+            slow: AtomicBool::new(false),
             again: AtomicBool::new(false),
             signals: Mutex::new(signals),
             changed: Condvar::new(),
@@ -109,6 +112,14 @@ where
 
     /// Writes what there is to write, unless another thread does: then that one goes round once more.
     pub(super) fn transmit(&self, shared: &Shared<M, E, Self>) {
+        // In this order: the housekeeper first says that it is done, and then looks whether it has to go round again.
+        self.again.store(true, Ordering::SeqCst);
+        if !self.slow.load(Ordering::SeqCst) {
+            self.write_out(shared);
+        }
+    }
+
+    fn write_out(&self, shared: &Shared<M, E, Self>) {
         loop {
             self.again.store(true, Ordering::SeqCst);
             let mut writer = match self.writer.try_lock() {
@@ -118,9 +129,15 @@ where
             };
             while self.again.swap(false, Ordering::SeqCst) {
                 if !self.write_all(shared, &mut writer) {
+                    // While the token is held: whoever takes it next has the later word.
+                    self.slow.store(true, Ordering::SeqCst);
                     drop(writer);
-                    return self.owe();
+                    if !self.owe() {
+                        self.slow.store(false, Ordering::SeqCst);
+                    }
+                    return;
                 }
+                self.slow.store(false, Ordering::SeqCst);
             }
             drop(writer);
             // Between the last look and the release another thread may have found the token taken.
@@ -191,10 +208,10 @@ where
         self.changed.notify_all();
     }
 
-    /// Leaves the output to the housekeeper.
-    fn owe(&self) {
+    /// Leaves the output to the housekeeper; says whether there is one.
+    fn owe(&self) -> bool {
         self.signals().owed = true;
-        self.keep_house();
+        self.keep_house()
     }
 
     /// Tells the reader and the housekeeper what the machine waits for.
@@ -218,12 +235,13 @@ where
         }
     }
 
-    /// Wakes the housekeeper, and starts it if there is none yet.
-    fn keep_house(&self) {
+    /// Wakes the housekeeper, and starts it if there is none yet. Says whether there is one.
+    fn keep_house(&self) -> bool {
         let mut signals = self.signals();
         if signals.finished || signals.housekeeper {
             drop(signals);
-            return self.changed.notify_all();
+            self.changed.notify_all();
+            return true;
         }
         signals.housekeeper = true;
         drop(signals);
@@ -236,6 +254,7 @@ where
         if started.is_err() {
             self.signals().housekeeper = false;
         }
+        started.is_ok()
     }
 
     /// Runs timers and writes what is owed, until the connection is over.
@@ -259,7 +278,7 @@ where
                 shared.turn(|access| access.tick());
                 self.dispatch();
             }
-            self.transmit(shared);
+            self.write_out(shared);
         }
     }
 

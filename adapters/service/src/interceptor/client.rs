@@ -18,6 +18,7 @@ use antiphon::{EndedBy, Metadata, Status};
 use super::{Around, Next, Work, caught, discard};
 use crate::Context;
 use crate::call::Call;
+use crate::slots::{WatchKey, Watchers};
 
 type Outcome = Result<(), Status>;
 
@@ -84,7 +85,7 @@ struct State {
     left: bool,
     outcome: Option<Outcome>,
     waker: Option<Waker>,
-    watchers: Vec<Waker>,
+    watchers: Watchers,
 }
 
 static NOTHING: Metadata = Metadata::new();
@@ -115,25 +116,31 @@ impl Gate {
                 return;
             }
             state.outcome = Some(outcome);
-            (state.waker.take(), core::mem::take(&mut state.watchers))
+            (state.waker.take(), state.watchers.take())
         };
         wakers.0.into_iter().chain(wakers.1).for_each(Waker::wake);
     }
 
     /// Waits for the outcome: for whoever else wants to know.
-    pub(crate) fn poll_watch(&self, context: &mut task::Context<'_>) -> Poll<EndedBy> {
+    pub(crate) fn poll_watch(&self, key: &mut WatchKey, context: &mut task::Context<'_>) -> Poll<EndedBy> {
         let fresh = context.waker().clone();
         let mut state = self.state();
         match &state.outcome {
             Some(Ok(())) => Poll::Ready(EndedBy::Answer),
             Some(Err(status)) => Poll::Ready(status.ended()),
             None => {
-                if !state.watchers.iter().any(|watcher| watcher.will_wake(&fresh)) {
-                    state.watchers.push(fresh);
-                }
+                let old = state.watchers.wait(key, fresh);
+                drop(state);
+                drop(old);
                 Poll::Pending
             }
         }
+    }
+
+    /// Waits for the outcome no longer.
+    pub(crate) fn unwatch(&self, key: WatchKey) {
+        let left = self.state().watchers.leave(key);
+        drop(left);
     }
 }
 

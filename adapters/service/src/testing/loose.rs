@@ -10,7 +10,7 @@ use antiphon::{CallId, End, Instant, Metadata, Misuse, SendError, Status};
 use bytes::Bytes;
 
 use crate::link::{Calls, FinalAnswer, Received, Started, Starting, end_status};
-use crate::slots::Ticket;
+use crate::slots::{Ticket, WatchKey};
 use crate::{Codec, Link, Peer};
 
 /// The one call of a test context, as its halves see their connection. There is one lock, and nothing foreign runs
@@ -195,15 +195,18 @@ impl Calls for Loose {
     }
 
     fn poll_ended(&self, call: CallId, context: &mut Context<'_>) -> Poll<()> {
-        self.poll_watch(call, context).map(|_| ())
+        self.poll_watch(call, &mut WatchKey::default(), context).map(|_| ())
     }
 
-    fn poll_watch(&self, _: CallId, context: &mut Context<'_>) -> Poll<Option<End>> {
+    fn poll_watch(&self, _: CallId, _: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<End>> {
         self.poll(context, |state| match state.ended {
             Some(end) => Poll::Ready(Some(end)),
             None => Poll::Pending,
         })
     }
+
+    /// All wait in one list here, for as long as a test lasts.
+    fn unwatch(&self, _: CallId, _: WatchKey) {}
 
     fn ended(&self, _: CallId) -> Option<End> {
         self.lock().ended

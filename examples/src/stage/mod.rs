@@ -18,6 +18,7 @@
 //! ```
 
 mod args;
+mod cable;
 mod script;
 
 use std::error::Error;
@@ -31,6 +32,7 @@ use antiphon_service::{Async, Blocking, Client, Config, HttpVersion, Router, Shu
 use crate::tour::{Adapter, adapters::tokio_runtime, resolve};
 
 pub use args::{Args, Mode};
+pub use cable::Cable;
 pub use script::{WAYS, ensure, scene};
 
 /// What a script comes back with.

@@ -53,6 +53,11 @@ impl Connection {
     /// What can be said of a frame before its payload is there. Asked again for a frame that comes in pieces.
     #[inline]
     fn check_header(&self, header: FrameHeader) -> Result<(), Fault> {
+        // First of all: the bytes of another protocol look like a frame that is too large.
+        let starts = header.kind == kind::SETTINGS && !header.has(flag::ACK);
+        if !self.timers.settings_received && !starts {
+            return Err(Fault::protocol("the first frame is not SETTINGS: the peer does not speak HTTP/2"));
+        }
         if header.len > MAX_FRAME {
             return Err(Fault::size("the frame is larger than we allow"));
         }
@@ -60,10 +65,6 @@ impl Connection {
             && !(header.kind == kind::CONTINUATION && header.stream == self.block.stream())
         {
             return Err(Fault::protocol("a header block is interrupted"));
-        }
-        let starts = header.kind == kind::SETTINGS && !header.has(flag::ACK);
-        if !self.timers.settings_received && !starts {
-            return Err(Fault::protocol("the first frame is not SETTINGS"));
         }
         Ok(())
     }

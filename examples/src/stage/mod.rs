@@ -20,6 +20,7 @@
 mod args;
 mod cable;
 mod script;
+mod until;
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
@@ -34,6 +35,7 @@ use crate::tour::{Adapter, adapters::tokio_runtime, resolve};
 pub use args::{Args, Mode};
 pub use cable::Cable;
 pub use script::{WAYS, ensure, scene};
+pub use until::until;
 
 /// What a script comes back with.
 pub type Played = Result<(), Box<dyn Error>>;

@@ -307,6 +307,7 @@ impl<T: 'static> Sender<T, Async> {
     /// # Errors
     /// As [`send`](Sender::send).
     pub async fn ready(&mut self) -> Result<(), Status> {
+        self.room = false; // what the last message left may have gone with the call
         poll_fn(|context| self.poll_intercepted(context, Self::poll_room)).await
     }
 }
@@ -327,6 +328,7 @@ impl<T: 'static> Sender<T, Blocking> {
     /// # Errors
     /// As [`send`](Sender::send).
     pub fn ready(&mut self) -> Result<(), Status> {
+        self.room = false;
         let call = Arc::clone(&self.call);
         crate::wait::wait(&call.link, call.deadline, |context| {
             self.poll_intercepted(context, Self::poll_room)

@@ -28,7 +28,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
-use antiphon_service::{Async, Blocking, Client, Config, HttpVersion, Router, Shutdown};
+use antiphon_service::blocking::Pool;
+use antiphon_service::{Async, Blocking, Client, Config, HttpVersion, Limits, Router, Shutdown};
 
 use crate::tour::{Adapter, adapters::tokio_runtime, resolve};
 
@@ -47,6 +48,7 @@ pub struct Stage {
     about: &'static str,
     commands: Vec<&'static str>,
     config: Config,
+    workers: usize,
 }
 
 /// Where a script finds its server.
@@ -60,7 +62,7 @@ pub struct Venue {
 impl Stage {
     /// A program of this name, which is that of its binary. `about` is one sentence for `--help`.
     pub fn new(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, commands: Vec::new(), config: Config::default() }
+        Self { name, about, commands: Vec::new(), config: Config::default(), workers: Pool::DEFAULT_WORKERS }
     }
 
     /// A command that talks to the server, printed by `--serve`. `ADDRESS` stands for the server's.
@@ -74,6 +76,13 @@ impl Stage {
     #[must_use]
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// How many handlers may be at work at once on the blocking adapter, each in a thread. Default: 512.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
         self
     }
 
@@ -115,14 +124,14 @@ impl Stage {
             Mode::Connect(address) => on(args.adapter, script(venue(address.clone()))),
             Mode::Serve(address) => {
                 let address = resolve(address)?;
-                serve(args.adapter, address, self.config.clone(), router, |address, _| self.invite(address))
+                serve(args.adapter, address, self.tuning(), router, |address, _| self.invite(address))
             }
             Mode::Both => {
                 let (sender, receiver) = std::sync::mpsc::channel();
-                let config = self.config.clone();
+                let tuning = self.tuning();
                 let (adapter, any) = (args.adapter, SocketAddr::from(([127, 0, 0, 1], 0)));
                 let serving = thread::spawn(move || {
-                    serve(adapter, any, config, router, |address, shutdown| {
+                    serve(adapter, any, tuning, router, |address, shutdown| {
                         Ok(sender.send((address, shutdown)).map_err(io::Error::other)?)
                     })
                     .map_err(|error| error.to_string())
@@ -141,6 +150,10 @@ impl Stage {
         }
     }
 
+    fn tuning(&self) -> Tuning {
+        Tuning { config: self.config.clone(), workers: self.workers }
+    }
+
     fn invite(&self, address: SocketAddr) -> Played {
         let mut out = io::stdout().lock();
         writeln!(out, "{} at {address}: Connect, gRPC and gRPC-Web, HTTP/1.1 and HTTP/2.", self.name)?;
@@ -154,6 +167,13 @@ impl Stage {
 }
 
 impl Venue {
+    /// The same server, for clients with these limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.config.limits = limits;
+        self
+    }
+
     /// The adapter that was chosen.
     pub fn adapter(&self) -> Adapter {
         self.adapter
@@ -199,17 +219,23 @@ fn on(adapter: Adapter, script: impl Future<Output = Played>) -> Played {
     }
 }
 
+/// How a server is set up.
+struct Tuning {
+    config: Config,
+    workers: usize,
+}
+
 /// Serves until it is shut down; `listening` is told where.
 fn serve(
     adapter: Adapter,
     address: SocketAddr,
-    config: Config,
+    Tuning { config, workers }: Tuning,
     router: Router,
     listening: impl FnOnce(SocketAddr, Shutdown) -> Played,
 ) -> Played {
     match adapter {
         Adapter::Blocking => {
-            let server = antiphon_blocking::Server::bind(address)?.config(config);
+            let server = antiphon_blocking::Server::bind(address)?.config(config).pool(Pool::new(workers));
             listening(server.local_addr()?, server.shutdown())?;
             server.serve(router);
             Ok(())

@@ -29,7 +29,17 @@
 //!
 //! Schemas are read when the first question comes, once, and until then nothing is.
 //!
-//! Everybody who can call the server can ask. To keep a service to those who know of it, add it after reflection.
+//! Everybody who can call the server can ask. To keep a service to those who know of it, add it after reflection. A
+//! router's interceptors stand around reflection as well: one that wants a token wants it of grpcurl too. To leave
+//! reflection outside, wrap the router:
+//!
+//! ```
+//! # use antiphon_reflection::Reflection;
+//! # use antiphon_service::Router;
+//! # fn open(router: Router) -> Router {
+//! Router::new().merge(router).add_service(Reflection::new())
+//! # }
+//! ```
 //!
 //! A client asks with [`v1::ServerReflectionClient`].
 #![forbid(unsafe_code)]

@@ -97,7 +97,8 @@ impl Router {
     }
 
     /// All methods of another router as well; its handlers count where both serve a path. Its interceptors and
-    /// observers stay with its methods, inside of this one's.
+    /// observers stay with its methods, inside of this one's. Its fallback and its [CORS](Router::cors) count where this one
+    /// has none.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (path, at) in &other.table.paths {
@@ -109,6 +110,9 @@ impl Router {
             let mut entry = other.table.entries[at].clone();
             entry.come_from(&other.table);
             self = self.put_fallback(entry);
+        }
+        if let (Some(cors), None) = (&other.table.cors, &self.table.cors) {
+            Arc::make_mut(&mut self.table).cors = Some(Arc::clone(cors));
         }
         other.table.schemas.iter().fold(self, |router, schema| router.with_schema(schema))
     }

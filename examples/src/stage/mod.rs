@@ -16,6 +16,9 @@
 //!     })
 //! }
 //! ```
+//!
+//! Every service played here also tells how it is and what it serves: grpcurl and buf curl can list, describe and call it
+//! without its .proto file.
 
 mod args;
 mod cable;
@@ -28,6 +31,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
 
+use antiphon_health::{Health, ServingStatus};
+use antiphon_reflection::Reflection;
 use antiphon_service::blocking::Pool;
 use antiphon_service::{Async, Blocking, Client, Config, HttpVersion, Limits, Router, Shutdown};
 
@@ -49,6 +54,7 @@ pub struct Stage {
     commands: Vec<&'static str>,
     config: Config,
     workers: usize,
+    health: Health,
 }
 
 /// Where a script finds its server.
@@ -62,7 +68,14 @@ pub struct Venue {
 impl Stage {
     /// A program of this name, which is that of its binary. `about` is one sentence for `--help`.
     pub fn new(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, commands: Vec::new(), config: Config::default(), workers: Pool::DEFAULT_WORKERS }
+        Self {
+            name,
+            about,
+            commands: Vec::new(),
+            config: Config::default(),
+            workers: Pool::DEFAULT_WORKERS,
+            health: Health::new(),
+        }
     }
 
     /// A command that talks to the server, printed by `--serve`. `ADDRESS` stands for the server's.
@@ -84,6 +97,11 @@ impl Stage {
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
+    }
+
+    /// What the server says of its services' health: that each of them serves, unless it is told otherwise.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Reads the command line and does what it says: serves `router`, plays the script, or both. What goes wrong is
@@ -118,13 +136,17 @@ impl Stage {
     }
 
     fn play(self, args: &Args, router: Router, script: impl AsyncFnOnce(Venue) -> Played) -> Played {
+        let (router, health) = (self.with_operations(router), self.health());
         let venue = |address: String| Venue { adapter: args.adapter, address, config: self.config.clone() };
         match &args.mode {
             Mode::Help => Ok(io::stdout().write_all(args::help(self.name, self.about).as_bytes())?),
             Mode::Connect(address) => on(args.adapter, script(venue(address.clone()))),
             Mode::Serve(address) => {
                 let address = resolve(address)?;
-                serve(args.adapter, address, self.tuning(), router, |address, _| self.invite(address))
+                serve(args.adapter, address, self.tuning(), router, |address, shutdown| {
+                    health.follow(&shutdown);
+                    self.invite(address)
+                })
             }
             Mode::Both => {
                 let (sender, receiver) = std::sync::mpsc::channel();
@@ -132,6 +154,7 @@ impl Stage {
                 let (adapter, any) = (args.adapter, SocketAddr::from(([127, 0, 0, 1], 0)));
                 let serving = thread::spawn(move || {
                     serve(adapter, any, tuning, router, |address, shutdown| {
+                        health.follow(&shutdown);
                         Ok(sender.send((address, shutdown)).map_err(io::Error::other)?)
                     })
                     .map_err(|error| error.to_string())
@@ -154,12 +177,24 @@ impl Stage {
         Tuning { config: self.config.clone(), workers: self.workers }
     }
 
+    /// The router, and beside it what those who operate servers ask for: outside of its interceptors, for they ask
+    /// without a user's credentials.
+    fn with_operations(&self, router: Router) -> Router {
+        for service in router.service_names() {
+            if self.health.get(service).is_none() {
+                self.health.set(service, ServingStatus::Serving);
+            }
+        }
+        Router::new().merge(router).add_service(self.health()).add_service(Reflection::new())
+    }
+
     fn invite(&self, address: SocketAddr) -> Played {
         let mut out = io::stdout().lock();
         writeln!(out, "{} at {address}: Connect, gRPC and gRPC-Web, HTTP/1.1 and HTTP/2.", self.name)?;
         for command in &self.commands {
             writeln!(out, "\n{}", command.replace("ADDRESS", &address.to_string()))?;
         }
+        writeln!(out, "\ngrpcurl -plaintext {address} describe")?;
         writeln!(out, "\nThe client alone: cargo run --bin {} -- --connect {address}", self.name)?;
         writeln!(out, "End it with Ctrl-C.")?;
         Ok(out.flush()?)

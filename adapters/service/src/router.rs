@@ -353,3 +353,24 @@ impl core::fmt::Debug for Router {
         f.debug_set().entries(paths).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merged_router_brings_what_this_one_lacks() {
+        let other = || Router::new().fallback(fallback()).cors(Cors::any());
+        let merged = Router::new().merge(other());
+        assert!(merged.has_cors().is_some() && merged.find("/any.Service/Method").is_some());
+        let own = Router::new().fallback(fallback()).cors(Cors::any());
+        let (at, cors) = (own.find("/any.Service/Method"), own.table.cors.clone());
+        let merged = own.merge(other());
+        assert_eq!(merged.find("/any.Service/Method"), at);
+        assert!(Arc::ptr_eq(merged.table.cors.as_ref().unwrap(), cors.as_ref().unwrap()));
+    }
+
+    fn fallback() -> Handler {
+        crate::handler::blocking::unary(|_, request| Ok(request))
+    }
+}

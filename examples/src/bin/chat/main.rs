@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     -import-path examples/proto -proto chat/chat.proto -d @ ADDRESS chat.Chat/Connect"#,
         )
         .command(
-            r#"printf '\0\0\0\0\047{"userId":"bob","message":"good evening"}' | curl -s --data-binary @- -o - -D - \
+            r#"printf '\0\0\0\0\051{"userId":"bob","message":"good evening"}' | curl -s --data-binary @- -o - -D - \
     -H 'Content-Type: application/connect+json' http://ADDRESS/chat.Chat/Connect"#,
         )
         .run_with(service::router, scenes::play)

@@ -15,6 +15,19 @@ fn feed(adapter: &str) {
         "20 subscribers, 20 past their deadline: 0 subscribers",
         "20 subscribers, 20 cut off: 0 subscribers",
         "20 subscribers, 20 aborted by their client: 0 subscribers",
+        "1000 said, then half-closed; after that 1000 heard, and a clean end",
+        "the one said 1000, the other heard 1000",
+        "the client reads: 2000 events, and a clean end",
+        "a window of 1024 KiB: ",
+        "2000 messages of 1000 bytes sent in ",
+        "then 2000 read",
+        "the other way meanwhile: 2000 messages of 1000 bytes in ",
+        "events, one in 5 ms; after 1.",
+        "s deadline_exceeded",
+        " cuts, 500 seen",
+        "each of them once, in order",
+        "1000 subscribers on one connection",
+        "one event uploaded: 1000 received, all returned, 0 subscribers",
     ];
     common::plays(env!("CARGO_BIN_EXE_feed"), adapter, &lines);
 }

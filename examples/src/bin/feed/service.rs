@@ -149,7 +149,8 @@ impl blocking::FeedService for Feed {
                 let result = inbound.by_ref().try_for_each(|message| {
                     last = self.broker.publish(said(message?));
                     pace.into_iter().for_each(thread::sleep);
-                    Ok(())
+                    // What came before an end is still received; nobody waits for what is made of it.
+                    if context.is_cancelled() { Err(Status::canceled("nobody listens")) } else { Ok(()) }
                 });
                 closer.end_after(last);
                 result

@@ -118,7 +118,7 @@ pub(super) async fn no_leak(venue: &Venue) -> Played {
 }
 
 /// An event every few milliseconds.
-async fn publish_for_ever(client: FeedServiceClient, topic: String) -> Result<(), Status> {
+pub(super) async fn publish_for_ever(client: FeedServiceClient, topic: String) -> Result<(), Status> {
     let mut call = client.upload_events().await?;
     for number in 0.. {
         call.send(super::event(&topic, number, "news")).await?;

@@ -1,6 +1,9 @@
 //! What clients of the feed do.
 
 mod ends;
+mod flow;
+mod halves;
+mod long;
 
 use std::error::Error;
 use std::io::{Write, stdout};
@@ -16,7 +19,17 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 pub(crate) async fn play(venue: Venue) -> Played {
     three_shapes(&venue).await?;
     ends::told_apart(&venue).await?;
-    ends::no_leak(&venue).await
+    ends::no_leak(&venue).await?;
+    halves::half_close(&venue).await?;
+    halves::two_tasks(&venue).await?;
+    halves::two_threads(&venue).await?;
+    flow::slow_watcher(&venue).await?;
+    flow::larger_windows(&venue).await?;
+    flow::one_direction(&venue).await?;
+    flow::other_direction(&venue).await?;
+    long::whole_stream(&venue).await?;
+    long::resume(&venue).await?;
+    long::thousand(&venue).await
 }
 
 /// A client on a connection of its own.
@@ -95,6 +108,19 @@ impl Counts {
             Timer::after(Duration::from_millis(10)).await;
         }
         Err(format!("the server still counts {:?}", Self::ask(client).await?).into())
+    }
+
+    /// Asks until the server has sent something after `before`, and then nothing for a while: how much it was.
+    async fn until_blocked(client: &FeedServiceClient, before: Self) -> Outcome<u64> {
+        let mut last = Self::until(client, |counts| counts.sent > before.sent).await?.sent;
+        loop {
+            Timer::after(Duration::from_millis(300)).await;
+            let now = Self::ask(client).await?.sent;
+            if now == last {
+                return Ok(now - before.sent);
+            }
+            last = now;
+        }
     }
 }
 

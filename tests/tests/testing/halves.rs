@@ -170,6 +170,19 @@ fn a_cancel_ends_all_that_belongs_to_the_call() {
 }
 
 #[test]
+fn there_is_no_room_in_a_call_that_has_ended() {
+    let context = testing::context();
+    let (mut outbound, _sent) = context.sender::<Event, Async>();
+    let (mut blocking, _also) = context.sender::<Event, Blocking>();
+    assert!(block_on(outbound.ready()).is_ok() && blocking.ready().is_ok());
+    // What these leave room for is never sent.
+    block_on(outbound.send(Event("a"))).unwrap();
+    context.lose();
+    assert_eq!(block_on(outbound.ready()).unwrap_err().ended(), EndedBy::LostConnection);
+    assert_eq!(blocking.ready().unwrap_err().ended(), EndedBy::LostConnection);
+}
+
+#[test]
 fn a_cancel_wakes_whoever_waits() {
     let context = testing::context();
     let (_feed, mut inbound) = context.feed::<Event, Blocking>();

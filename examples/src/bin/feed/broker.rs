@@ -10,7 +10,7 @@ use antiphon_service::Status;
 use smol::channel;
 
 /// How many events are kept for those who come late.
-const KEPT: usize = 20_000;
+pub(crate) const KEPT: usize = 20_000;
 
 /// One broker for all topics. A subscription is a place in its log: it holds no events of its own, so a slow one costs
 /// no memory.

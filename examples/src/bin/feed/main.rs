@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         .config(config)
         .workers(STREAMS as usize)
         .command(
-            r#"printf '\0\0\0\0\017{"topic":"news"}' | curl -s --no-buffer --data-binary @- -o - \
+            r#"printf '\0\0\0\0\020{"topic":"news"}' | curl -s --no-buffer --data-binary @- -o - \
     -H 'Content-Type: application/connect+json' http://ADDRESS/feed.v1.FeedService/Watch"#,
         )
         .command(

@@ -197,3 +197,61 @@ fn number(context: &Context, name: &str) -> Result<Option<u64>, Status> {
     let parsed = value.parse().map_err(|_| Status::invalid_argument(format!("{name} is not a number")));
     parsed.map(Some)
 }
+
+#[cfg(test)]
+mod tests {
+    use antiphon_service::{Code, EndedBy, testing};
+
+    use super::*;
+    use crate::broker::KEPT;
+
+    fn event(topic: &str, id: usize) -> Event {
+        Event { id: id.to_string(), topic: topic.to_owned(), ..Event::default() }
+    }
+
+    fn after(cursor: u64) -> WatchRequest {
+        WatchRequest { topic: "even".to_owned(), after_cursor: cursor }
+    }
+
+    /// What a watcher of the even events is sent, one event and the end of its call.
+    fn first(feed: &Feed, cursor: u64) -> Result<Vec<Event>, Status> {
+        let context = testing::context().with_header("Feed-Limit", 1);
+        let (outbound, sent) = context.sender();
+        testing::block_on(FeedService::watch(feed, &context, after(cursor), outbound))?;
+        Ok(sent.take())
+    }
+
+    #[test]
+    fn a_watcher_goes_on_after_its_cursor() {
+        let feed = Feed::default();
+        let events = (0..KEPT).map(|id| event(["even", "odd"][id % 2], id)).collect();
+        let context = testing::context();
+        let uploaded = FeedService::upload_events(&feed, &context, testing::receiver(events));
+        assert_eq!(testing::block_on(uploaded).unwrap().received, KEPT as u64);
+        let cursor = |after| first(&feed, after).map(|events| events[0].cursor);
+        assert_eq!((cursor(0).unwrap(), cursor(1).unwrap(), cursor(2).unwrap()), (1, 3, 3));
+        assert_eq!(cursor(KEPT as u64 + 1).unwrap_err().code(), Code::OutOfRange);
+        // The first two are kept no more: whoever has seen the second misses nothing, whoever has not would.
+        feed.broker.publish(event("odd", KEPT));
+        feed.broker.publish(event("even", KEPT + 1));
+        assert_eq!((cursor(0).unwrap(), cursor(2).unwrap()), (3, 3));
+        assert_eq!(cursor(1).unwrap_err().code(), Code::OutOfRange);
+        assert_eq!(feed.broker.subscribers(), 0);
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_an_event_learns_that_the_call_has_ended() {
+        let feed = Feed::default();
+        let context = testing::context();
+        let (outbound, _sent) = context.sender();
+        thread::scope(|scope| {
+            let watching = scope.spawn(|| blocking::FeedService::watch(&feed, &context, after(0), outbound));
+            while feed.broker.subscribers() == 0 {
+                thread::yield_now();
+            }
+            context.lose();
+            assert_eq!(watching.join().unwrap().unwrap_err().ended(), EndedBy::LostConnection);
+        });
+        assert_eq!(feed.broker.subscribers(), 0);
+    }
+}

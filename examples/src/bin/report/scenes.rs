@@ -149,7 +149,9 @@ async fn too_long(venue: &Venue) -> Played {
         took.as_secs_f32()
     )?;
     ensure(status.code() == Code::DeadlineExceeded, "it failed for another reason")?;
-    ensure(status.ended() == EndedBy::Deadline, "it was ended by something else")?;
+    // Either side may be the first to see the time pass: the code is the same.
+    let by_deadline = matches!(status.ended(), EndedBy::Deadline | EndedBy::Status);
+    ensure(by_deadline, "it was ended by something else")?;
     ensure(took >= DEADLINE && took < DEADLINE * 2, "that was not its time")?;
     stays_at_rest(&client, before, number).await
 }

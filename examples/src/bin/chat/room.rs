@@ -43,11 +43,11 @@ impl Room {
         self.people().ears.len()
     }
 
-    /// What everybody hears, but for the one who said it.
-    pub(crate) fn tell(&self, user_id: String, message: String, speaker: Option<u64>) {
-        let timestamp = Timestamp::from(SystemTime::now()).to_string();
-        let line = ConnectResponse { message, user_id, timestamp };
-        self.people().ears.retain(|id, ear| Some(*id) == speaker || ear.try_send(line.clone()).is_ok());
+    /// Everybody hears that somebody left, and how many are here. Counted and told at once: whoever hears last hears the last count.
+    pub(crate) fn tell_of_leaving(&self, how: &str) {
+        let mut people = self.people();
+        let news = format!("one {how}, {} here", people.ears.len());
+        people.tell("room".to_owned(), news, None);
     }
 
     fn people(&self) -> MutexGuard<'_, People> {
@@ -55,10 +55,19 @@ impl Room {
     }
 }
 
+impl People {
+    /// What everybody hears, but for the one who said it.
+    fn tell(&mut self, user_id: String, message: String, speaker: Option<u64>) {
+        let timestamp = Timestamp::from(SystemTime::now()).to_string();
+        let line = ConnectResponse { message, user_id, timestamp };
+        self.ears.retain(|id, ear| Some(*id) == speaker || ear.try_send(line.clone()).is_ok());
+    }
+}
+
 impl Seat {
     /// What the others hear.
     pub(crate) fn say(&self, said: ConnectStreamingRequest) {
-        self.room.tell(said.user_id, said.message, Some(self.id));
+        self.room.people().tell(said.user_id, said.message, Some(self.id));
     }
 }
 

@@ -70,13 +70,16 @@ impl blocking::Chat for Room {
             leaving.store(true, Ordering::Relaxed);
             said // and the seat is left
         });
-        while let Ok(line) = heard.recv_blocking() {
-            outbound.send(line)?;
+        let mut told = Ok(());
+        while let (Ok(()), Ok(line)) = (&told, heard.recv_blocking()) {
+            told = outbound.send(line);
         }
-        if !left.load(Ordering::Relaxed) {
+        if told.is_ok() && !left.load(Ordering::Relaxed) {
             return Err(too_slow());
         }
-        say.join().unwrap_or_else(|_| Err(Status::internal("the thread that listened panicked")))
+        // However it ended, the other half ends as well, and the seat is left before the room is told.
+        let said = say.join().unwrap_or_else(|_| Err(Status::internal("the thread that listened panicked")));
+        told.and(said)
     }
 }
 
@@ -96,7 +99,7 @@ impl Interceptor for Door {
             Err(EndedBy::LostConnection) => "lost the connection",
             Err(_) => "was put out",
         };
-        self.0.tell("room".to_owned(), format!("one {how}, {} here", self.0.count()), None);
+        self.0.tell_of_leaving(how);
         result
     }
 }

@@ -66,7 +66,7 @@ pub mod v1 {
 static V1ALPHA_SCHEMA: Schema = Schema::new(include_bytes!("generated/grpc.reflection.v1alpha.bin"));
 
 /// Both versions, by their packages.
-const VERSIONS: [(&str, &Schema); 2] =
+static VERSIONS: [(&str, &Schema); 2] =
     [("grpc.reflection.v1", &v1::SCHEMA), ("grpc.reflection.v1alpha", &V1ALPHA_SCHEMA)];
 
 /// The reflection service. It tells of what is in the router when it is added: add it last.
@@ -87,7 +87,7 @@ impl Reflection {
 impl Service for Reflection {
     fn register(self, router: Router) -> Router {
         let knowledge = Arc::new(Knowledge::new(&router));
-        VERSIONS.into_iter().fold(router, |router, (package, schema)| {
+        VERSIONS.iter().fold(router, |router, (package, schema)| {
             let name = |part: &str| format!("{package}.ServerReflection{part}");
             let codecs = schema.method(&name("Request"), &name("Response"));
             let knowledge = Arc::clone(&knowledge);
@@ -113,7 +113,7 @@ impl Knowledge {
     fn new(router: &Router) -> Self {
         let mut services: Vec<String> = router.service_names().into_iter().map(str::to_owned).collect();
         let mut schemas = router.schemas().to_vec();
-        for (package, schema) in VERSIONS {
+        for (package, schema) in &VERSIONS {
             services.push(format!("{package}.ServerReflection"));
             schemas.push(schema);
         }

@@ -83,8 +83,9 @@ impl Client {
             link.reusable = false;
             link.notices.draining = true;
         }
-        if facts.close || status >= 300 {
-            // Who answers so while the request is still on its way will not read the rest (RFC 9112 §9.5).
+        if status >= 300 {
+            // Who answers so while the request is still on its way will not read the rest (RFC 9112 §9.5). A good answer
+            // with `close` says only that no other request may follow (§9.6): a stream goes on both ways.
             link.stop_sending(Some(NO_ERROR));
         }
         link.exchange.receiving = match facts.delimited {

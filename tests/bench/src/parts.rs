@@ -34,7 +34,15 @@ impl Echo {
         let mut trailers = Fields::new();
         trailers.push("grpc-status", b"0");
         let http = http2::Connection::server(Limits::default());
-        Self { http, head, trailers, body: Vec::new(), input: BytesMut::new(), output: Output::new(), done: 0 }
+        Self {
+            http,
+            head,
+            trailers,
+            body: Vec::new(),
+            input: BytesMut::new(),
+            output: Output::new(),
+            done: 0,
+        }
     }
 }
 

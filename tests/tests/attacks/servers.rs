@@ -100,7 +100,9 @@ fn an_answer_that_comes_with_the_end_of_its_connection_counts() {
 #[test]
 fn a_message_before_a_bad_end_is_received_and_the_end_is_bad() {
     let _alone = alone();
-    let ends: [(&str, fn(u8) -> Vec<u8>, Code); 5] = [
+    /// What is seen of it, the frames that end a stream, and the code that they come to.
+    type End = (&'static str, fn(u8) -> Vec<u8>, Code);
+    let ends: [End; 5] = [
         ("reset", |id| frame(3, 0, id, &[0, 0, 0, 8]), Code::Canceled),
         ("status", |id| trailers(id, "9"), Code::FailedPrecondition),
         ("end without status", |id| frame(0, 1, id, b""), Code::Internal),

@@ -263,12 +263,13 @@ fn only_what_was_never_sent_is_unprocessed() {
     assert_eq!(run.machine.open(run.now, &Head::request("GET", "", "a", "/"), true), Err(StartError::Closed));
 }
 
-// RFC 9112 §9.5: an early answer is delivered; a bad one, or one with `close`, stops the upload.
+// RFC 9112 §9.5: an early answer is delivered; a bad one stops the upload. `close` beside a good one is about other
+// requests (§9.6): a stream goes on in both directions.
 #[test]
 fn an_early_answer_stops_the_upload() {
     for (response, stops) in [
         ("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\n", true),
-        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n", true),
+        ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n", false),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", false),
     ] {
         let mut run = client();
@@ -297,6 +298,19 @@ fn an_early_answer_stops_the_upload() {
     run.sent();
     run.feed("ok");
     assert_eq!((run.receive_end(key), run.machine.closing()), (Some(ReceiveEnd::Clean), Closing::Open));
+}
+
+// RFC 9112 §9.6: a request that asked for `close`, and is answered so, still goes on to its end.
+#[test]
+fn a_drained_upload_goes_on_beside_its_answer() {
+    let mut run = client();
+    let key = run.machine.open(run.now, &Head::request("POST", "", "a", "/"), false).unwrap();
+    run.machine.drain(run.now);
+    assert!(run.sent().contains("connection: close\r\n"));
+    run.feed("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(run.machine.poll_room(key), Ok(()));
+    run.machine.push(key, b"more");
+    assert_eq!(run.sent(), "4\r\nmore\r\n");
 }
 
 // An early answer is still found when writing has failed.

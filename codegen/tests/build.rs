@@ -1,4 +1,4 @@
-//! Generates the code of all golden .proto files, in the ways that users have it generated.
+//! Generates the code of all golden .proto files and of this crate's own, in the ways that users have it generated.
 
 use std::env;
 use std::path::PathBuf;
@@ -21,7 +21,9 @@ fn main() -> Result<(), Error> {
         "proto2/old.proto",
         "packages/app/app.proto",
     ];
-    antiphon_build::compile(&golden(&all), &includes)?;
+    let mut protos = golden(&all);
+    protos.push("proto/combine/v1/combine.proto".into());
+    antiphon_build::compile(&protos, &[includes.clone(), vec!["proto".into()]].concat())?;
 
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let adapter = Config::new().runtime_path("antiphon_smol").embed_schema(true);

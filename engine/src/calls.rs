@@ -77,6 +77,10 @@ impl<H: HttpConnection> Sink for Answering<'_, H> {
         self.http.finish(self.key);
     }
 
+    fn max_header_list(&self) -> usize {
+        self.http.max_header_list()
+    }
+
     fn reset(&mut self, code: u32) {
         self.http.reset(self.now, self.key, code);
     }

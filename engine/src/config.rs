@@ -6,15 +6,42 @@ use std::sync::Arc;
 use crate::Limits;
 use crate::rpc::RpcConfig;
 
-/// How a connection behaves. Shared by all connections of a server or client.
+/// Makes a method of its name for each field, which sets it.
+macro_rules! setters {
+    ($type:ident { $($field:ident: $value:ty,)* }) => {
+        impl $type {
+            /// All defaults.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
+                #[must_use]
+                pub fn $field(mut self, $field: $value) -> Self {
+                    self.$field = $field.into();
+                    self
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use setters;
+
+/// How a connection behaves. Shared by all connections of a server or client. Each field has a method of its name that
+/// sets it.
 ///
 /// ```
-/// use antiphon::Config;
+/// use antiphon::rpc::RpcConfig;
+/// use antiphon::{Config, Limits};
 /// use core::time::Duration;
 ///
-/// let mut config = Config::default();
-/// config.limits.streams = 1000;
-/// config.max_age = Some(Duration::from_secs(3600));
+/// let config = Config::new()
+///     .limits(Limits::new().streams(1000))
+///     .rpc(RpcConfig::new().max_receive(64 << 20))
+///     .max_age(Duration::from_secs(3600));
 /// ```
 #[derive(Clone, Default, Debug)]
 #[non_exhaustive]
@@ -51,7 +78,27 @@ pub struct Keepalive {
     pub without_calls: bool,
 }
 
+setters! {
+    Config {
+        limits: Limits,
+        rpc: impl Into<Arc<RpcConfig>>,
+        allow_half_closed: bool,
+        keepalive: impl Into<Option<Keepalive>>,
+        max_idle: impl Into<Option<Duration>>,
+        max_age: impl Into<Option<Duration>>,
+        age_grace: impl Into<Option<Duration>>,
+        seed: u64,
+    }
+}
+
 impl Config {
+    /// The limits of the HTTP connection. How large a message may be is one number, that of the rules of calls.
+    pub(crate) fn http_limits(&self) -> Limits {
+        let mut limits = self.limits.clone();
+        limits.max_message = self.rpc.receive_limit();
+        limits.checked()
+    }
+
     pub(crate) fn server_keepalive(&self) -> Option<Keepalive> {
         Some(self.keepalive.unwrap_or(Keepalive::SERVER)).filter(|keepalive| *keepalive != Keepalive::OFF)
     }
@@ -82,6 +129,17 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_message_is_one_number_and_finds_its_room() {
+        let config =
+            Config::new().rpc(RpcConfig::new().max_receive(64 << 20)).limits(Limits::new().streams(7));
+        let limits = config.http_limits();
+        assert_eq!((limits.max_message, limits.assembly, limits.streams), (64 << 20, 64 << 20, 7));
+        let small = Config::new().rpc(RpcConfig::new().max_receive(100)).http_limits();
+        assert_eq!((small.max_message, small.assembly), (100, Limits::default().assembly));
+        assert_eq!(Config::new().max_age(Duration::from_secs(1)).max_age, Some(Duration::from_secs(1)));
+    }
 
     #[test]
     fn age_is_spread_by_a_tenth_and_depends_on_the_seed_alone() {

@@ -2,14 +2,23 @@
 
 use core::time::Duration;
 
-/// How much of everything a peer may use. Every field has a default that suits a server facing strangers.
+/// How much of everything a peer may use. Every field has a default that suits a server facing strangers, and a method
+/// of its name that sets it. How large a message may be is a rule of calls:
+/// [`RpcConfig::max_receive`](crate::rpc::RpcConfig::max_receive).
 ///
 /// [`Limits::checked`] clamps each field to its hard cap and keeps them consistent; connections call it themselves.
+///
+/// ```
+/// use antiphon::{Bucket, Limits};
+///
+/// let limits = Limits::new().streams(1000).resets(Bucket { burst: 100, per_second: 10 });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest message in bytes, before and after decompression, in each direction. Default 4 MiB, cap 2 GiB - 1.
-    pub max_message: usize,
+    /// The largest message in bytes, for what is reserved and for the worst case. It limits nothing by itself:
+    /// [`RpcConfig::max_receive`](crate::rpc::RpcConfig::max_receive) does, and [`Config`](crate::Config) puts it here.
+    pub(crate) max_message: usize,
     /// The largest list of header fields in bytes, each field counted with 32 more (RFC 9113 §6.5.2). Default 16 KiB,
     /// cap 1 MiB. HTTP/2 tells the peer; above it the request is answered 431 or its like, above
     /// [`hard_header_list`](Limits::hard_header_list) the connection ends.
@@ -32,8 +41,9 @@ pub struct Limits {
     pub window: u32,
     /// How much one call may have queued to send, in bytes, before it blocks. Default 64 KiB, cap 64 MiB.
     pub send_queue: usize,
-    /// How much all calls together may reserve for messages larger than the window, in bytes. Default 16 MiB, at least
-    /// [`max_message`](Limits::max_message).
+    /// How much all calls together may reserve for messages larger than the window, in bytes. Default 16 MiB. In a
+    /// connection of calls it is at least [`RpcConfig::max_receive`](crate::rpc::RpcConfig::max_receive), which says how
+    /// large a message may be.
     pub assembly: usize,
     /// Resets of calls that the peer may cause at once, and more each second. Default 1,000 and 100.
     pub resets: Bucket,
@@ -87,6 +97,30 @@ impl Default for Limits {
             min_rate: 4 << 10,
             drain: 64 << 10,
         }
+    }
+}
+
+crate::config::setters! {
+    Limits {
+        header_list: usize,
+        hard_header_list: usize,
+        header_fields: usize,
+        header_wire: usize,
+        continuations: u32,
+        hpack_table: usize,
+        streams: u32,
+        zombies: u32,
+        window: u32,
+        send_queue: usize,
+        assembly: usize,
+        resets: Bucket,
+        provoked: Bucket,
+        glitches: Bucket,
+        settings_entries: usize,
+        handshake: Duration,
+        stall: Duration,
+        min_rate: u32,
+        drain: usize,
     }
 }
 

@@ -110,11 +110,11 @@ impl<S: Role> Http<S> {
     }
 
     pub(crate) fn http1(config: &Config) -> Self {
-        Self::Http1(Box::new(S::http1(config.limits.clone())))
+        Self::Http1(Box::new(S::http1(config.http_limits())))
     }
 
     pub(crate) fn http2(config: &Config) -> Self {
-        Self::Http2(Box::new(S::http2(config.limits.clone())))
+        Self::Http2(Box::new(S::http2(config.http_limits())))
     }
 
     pub(crate) fn new(config: &Config, version: HttpVersion) -> Self {
@@ -267,6 +267,10 @@ impl<S: Role> HttpConnection for Http<S> {
 
     fn head(&self, key: StreamKey) -> Option<&Head> {
         delegate!(self, http => http.head(key), else None)
+    }
+
+    fn max_header_list(&self) -> usize {
+        delegate!(self, http => http.max_header_list(), else usize::MAX)
     }
 
     fn trailers(&self, key: StreamKey) -> Option<&Fields> {

@@ -74,6 +74,11 @@ pub trait HttpConnection: Machine<Event = StreamEvent> {
     /// The head received: a request's at a server, the final response's at a client. Informational ones are skipped.
     fn head(&self, key: StreamKey) -> Option<&Head>;
 
+    /// The largest list of fields that the peer says it takes (RFC 9113 §6.5.2). Default: it has said nothing.
+    fn max_header_list(&self) -> usize {
+        usize::MAX
+    }
+
     /// The trailers received, once [`receive_end`](HttpConnection::receive_end) is known.
     fn trailers(&self, key: StreamKey) -> Option<&Fields>;
 

@@ -76,6 +76,81 @@ fn a_vanished_http1_client_cancels_unless_half_closed_clients_are_allowed() {
     }
 }
 
+// A client that aborts takes its connection away. HTTP/1.1 has no other word for a cancel.
+#[test]
+fn an_aborted_client_is_a_lost_connection_at_the_server() {
+    for (version, protocol) in BOTH {
+        let (mut script, mut echo) = (Script::new(vec![open_call(protocol)]), Echo::new());
+        let mut pair = pair(version);
+        pair.settle(&mut script, &mut echo);
+        pair.client.machine.abort(pair.now);
+        pair.settle(&mut script, &mut echo);
+        pair.server.end(pair.now, InputEnd::Eof);
+        pair.settle(&mut script, &mut echo);
+        let record = &script.records[0];
+        assert_eq!(record.end.as_deref(), Some("Canceled ended Cancel { reset: None } unprocessed false"));
+        assert_eq!(echo.records[0].ended, [End::Lost], "{version:?} {protocol:?}");
+    }
+}
+
+/// A gRPC call whose server ends it by `end` at 1 s; its client, whose deadline is at 5 s, looks only at 9 s. Moves the
+/// bytes at `arrival`.
+fn read_late(
+    arrival: u64,
+    end: impl FnOnce(Instant, &mut server::Connection, antiphon::CallId),
+) -> (End, antiphon::Status) {
+    use antiphon::rpc::{ClientRequest, Method, Payload};
+    use antiphon::{Event, Pump};
+
+    let at = |count| Instant::EPOCH + seconds(count);
+    let config = Arc::new(Config::default());
+    let mut client = Pump::new(client::Connection::new(config.clone(), HttpVersion::Http2));
+    let mut server = Pump::new(server::Connection::new(config));
+    let request = ClientRequest::new(Protocol::Grpc, "proto", Method::new(Shape::Unary), "a", "/s/M");
+    let call = client.machine.start(at(0), &request.deadline(Some(at(5)))).unwrap();
+    client.machine.send_last(at(0), call, Payload::Plain(b"ask")).unwrap();
+    server.feed(at(0), &client.take_output(at(0)));
+    let Some(Event::Started(served)) = server.next_event() else { panic!("no call") };
+    assert!(server.machine.route(at(1), served, Some(&Method::new(Shape::Unary))));
+    end(at(1), &mut server.machine, served);
+    client.feed(at(arrival), &server.take_output(at(1)));
+    client.tick(at(9));
+    let mut ended = None;
+    while let Some(event) = client.next_event() {
+        if let Event::Ended(of, end) = event {
+            assert!(of == call && ended.replace(end).is_none());
+        }
+    }
+    let client::Read::End(Err(status)) = client.machine.read(at(9), call).unwrap() else {
+        panic!("no outcome")
+    };
+    (ended.unwrap(), status)
+}
+
+// What the server has said is told as that, however late it is read, and whatever code it has.
+#[test]
+fn what_the_peer_said_is_told_from_what_happened_here() {
+    use antiphon::{Code, EndedBy, Metadata, Status};
+
+    for code in [Code::DeadlineExceeded, Code::Canceled, Code::Unavailable] {
+        for arrival in [1, 9] {
+            let (end, status) = read_late(arrival, |now, machine, call| {
+                machine.finish(now, call, Err(&Status::new(code, "told")), &Metadata::new()).unwrap();
+            });
+            assert_eq!((end, status.code(), status.ended()), (End::Finished, code, EndedBy::Status));
+        }
+    }
+    // A reset is read in the light of the deadline, at the time at which it came (gRPC PROTOCOL-HTTP2 "Errors").
+    let reset = |now, machine: &mut server::Connection, call| machine.drop_call(now, call);
+    let (end, status) = read_late(1, reset);
+    assert_eq!(
+        (end, status.ended()),
+        (End::Cancelled { reset: Some(8) }, EndedBy::Cancel { reset: Some(8) })
+    );
+    let (end, status) = read_late(9, reset);
+    assert_eq!((end, status.ended()), (End::Deadline, EndedBy::Deadline));
+}
+
 #[test]
 fn a_deadline_is_a_deadline_at_both_ends() {
     for (version, protocol) in BOTH {

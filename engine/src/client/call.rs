@@ -77,6 +77,7 @@ impl Connection {
             discarding: false,
             need: 0,
             stop_code: 0,
+            ended_at: Instant::EPOCH,
         });
         Ok(self.slots.len() as u32 - 1)
     }
@@ -210,12 +211,13 @@ impl Connection {
     /// Only for an unknown call.
     pub fn read(&mut self, now: Instant, call: CallId) -> Result<Read, Misuse> {
         self.advance(now);
-        let time = self.now;
         let place = call.index;
         let slot = self.slots.get_mut(place as usize).ok_or(Misuse::UnknownCall)?;
         if slot.generation != call.generation || slot.phase == Phase::Free {
             return Err(Misuse::UnknownCall);
         }
+        // How it ended does not depend on when that is asked.
+        let time = if slot.phase == Phase::Open { self.now } else { slot.ended_at };
         let Some(key) = slot.key else {
             // Without a stream there is nothing but an outcome of this side's making.
             return Ok(match slot.call.receive(time, &mut bytes::BytesMut::new(), None) {
@@ -235,7 +237,7 @@ impl Connection {
         let read = slot.call.receive(time, body, end);
         let taken = before.saturating_sub(body.len());
         if taken > 0 {
-            self.http.release(time, key, taken)?;
+            self.http.release(self.now, key, taken)?;
         }
         match read {
             rpc::Read::Messages(messages) => {
@@ -244,7 +246,7 @@ impl Connection {
             }
             rpc::Read::NeedMore { need } => {
                 slot.need = if need == usize::MAX { 0 } else { need };
-                self.http.demand(time, key, need)?;
+                self.http.demand(self.now, key, need)?;
                 self.notices.unset(place, notices::READABLE);
                 Ok(Read::Pending)
             }

@@ -20,8 +20,8 @@ use crate::policy::{Due, Policy};
 use crate::rpc::{ClientCall, HttpVersion, Messages};
 use crate::stack::ClientHttp;
 use crate::{
-    CallId, Closing, Config, ConnectionError, End, Event, HttpConnection, InputEnd, Instant, Machine, Output,
-    ReceiveEnd, Status, StreamEvent, StreamKey,
+    CallId, Closing, Config, ConnectionError, End, Event, Http2Code, HttpConnection, InputEnd, Instant,
+    Machine, Output, ReceiveEnd, Status, StreamEvent, StreamKey,
 };
 
 /// A client's side of one connection: calls of Connect, gRPC and gRPC-Web, over HTTP/1.1 or HTTP/2.
@@ -80,6 +80,8 @@ struct Slot {
     /// How many bytes in the body complete the message in front; 0: not known.
     need: usize,
     stop_code: u32,
+    /// When the call got its outcome.
+    ended_at: Instant,
 }
 
 /// A call from beginning to end.
@@ -142,11 +144,15 @@ impl Connection {
         self.absorb();
     }
 
-    /// Ends the connection at once; calls without an outcome are cancelled.
+    /// Ends the connection at once; here, calls without an outcome are cancelled. The server is told no cancel of each:
+    /// its calls go with the connection, and end `Lost`. Over HTTP/1.1, where a client's cancel is nothing but the end
+    /// of its connection, a server cannot tell the two apart.
     pub fn abort(&mut self, now: Instant) {
         self.advance(now);
+        // What came before is not undone.
+        self.absorb();
         for place in 0..self.slots.len() {
-            self.cancel_place(place);
+            self.abandon(place);
         }
         self.http.abort(self.now, 0);
         self.absorb();
@@ -274,7 +280,10 @@ impl Connection {
         }
         self.notices.set(place, notices::READABLE);
         if let Some(end) = end {
+            let late = slot.call.deadline().is_some_and(|deadline| deadline <= self.now);
             let end = match end {
+                // The same as its status will tell.
+                ReceiveEnd::Reset(code) if late && code == Http2Code::CANCEL.0 => End::Deadline,
                 ReceiveEnd::Reset(code) => End::Cancelled { reset: Some(code) },
                 ReceiveEnd::Local => End::Cancelled { reset: None },
                 ReceiveEnd::Lost | ReceiveEnd::Unprocessed => End::Lost,
@@ -295,6 +304,7 @@ impl Connection {
             return;
         }
         slot.phase = Phase::Ended(end);
+        slot.ended_at = self.now;
         if slot.call.deadline().is_some() {
             self.deadlines.remove();
         }
@@ -324,10 +334,20 @@ impl Connection {
     }
 
     fn cancel_place(&mut self, place: usize) {
-        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.phase == Phase::Open) else { return };
+        if self.abandon(place) {
+            let Some(slot) = self.slots.get_mut(place) else { return };
+            slot.call.flush(&mut Requesting::new(&mut self.http, self.now, &mut slot.key));
+        }
+    }
+
+    /// Cancels a call without telling the server. Says whether there was one.
+    fn abandon(&mut self, place: usize) -> bool {
+        let Some(slot) = self.slots.get_mut(place).filter(|slot| slot.phase == Phase::Open) else {
+            return false;
+        };
         slot.call.cancel();
-        slot.call.flush(&mut Requesting::new(&mut self.http, self.now, &mut slot.key));
         self.end_call(place as u32, End::Cancelled { reset: None });
+        true
     }
 
     /// Calls that wait for a stream will not get one any more.

@@ -124,6 +124,10 @@ impl HttpConnection for Connection {
         self.store.get(key).filter(|slot| slot.has_head).map(|slot| &slot.head)
     }
 
+    fn max_header_list(&self) -> usize {
+        self.peer.max_header_list_size.map_or(usize::MAX, |size| size as usize)
+    }
+
     fn trailers(&self, key: StreamKey) -> Option<&Fields> {
         self.store.get(key).filter(|slot| slot.has_trailers).map(|slot| &slot.trailers)
     }

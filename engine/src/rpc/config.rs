@@ -2,22 +2,23 @@
 
 use core::time::Duration;
 
-use super::Codings;
+use super::{Codings, Protocol};
 
-/// The rules by which calls are made and answered. Shared by all calls of a client or server.
+/// The rules by which calls are made and answered. Shared by all calls of a client or server. Each field has a method of
+/// its name that sets it.
 ///
 /// ```
 /// use antiphon::rpc::RpcConfig;
 ///
-/// let mut config = RpcConfig::default();
-/// config.max_receive = 1 << 20;
-/// config.codecs = vec!["proto".into(), "json".into()];
+/// let config = RpcConfig::new().max_receive(1 << 20).codecs(["proto", "json"]);
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RpcConfig {
     /// The largest message taken from a peer, in bytes, both as it travels and uncompressed. Above it the call ends
-    /// RESOURCE_EXHAUSTED. Default 4 MiB, at most 2 GiB - 1.
+    /// RESOURCE_EXHAUSTED. Default 4 MiB, at most 2 GiB - 1. A method or call may say less
+    /// ([`Method::max_receive`](super::Method::max_receive)), never more. It is the only such limit: a connection
+    /// raises [`Limits::assembly`](crate::Limits::assembly) to it, so that a message of this size finds its room.
     pub max_receive: usize,
     /// The largest message sent, in bytes as it travels. Above it sending is refused with
     /// [`Misuse::TooLarge`](crate::Misuse::TooLarge). Default and most 4 GiB - 1.
@@ -39,9 +40,10 @@ pub struct RpcConfig {
     /// The longest path with its query, in bytes. A client makes a POST of a GET that would be longer; a server answers
     /// 414. Default 8 KiB.
     pub max_url: usize,
-    /// A client: the `user-agent` of calls whose metadata has none. Empty: none is sent. Default
-    /// `grpc-rust-antiphon/` and the version of this crate.
-    pub user_agent: Box<str>,
+    /// A client: the `user-agent` of calls whose metadata has none. Empty: none is sent. `None`, the default: what the
+    /// protocol is wont to see, with the version of this crate: `grpc-rust-antiphon/…` (gRPC PROTOCOL-HTTP2 "User
+    /// Agents", gRPC-Web alike), and `connect-rust-antiphon/…` in Connect.
+    pub user_agent: Option<Box<str>>,
 }
 
 impl Default for RpcConfig {
@@ -56,12 +58,51 @@ impl Default for RpcConfig {
             min_timeout: None,
             max_timeout: None,
             max_url: 8 << 10,
-            user_agent: concat!("grpc-rust-antiphon/", env!("CARGO_PKG_VERSION")).into(),
+            user_agent: None,
         }
     }
 }
 
+crate::config::setters! {
+    RpcConfig {
+        max_receive: usize,
+        max_send: usize,
+        codings: Codings,
+        require_connect_protocol_version: bool,
+        default_timeout: impl Into<Option<Duration>>,
+        min_timeout: impl Into<Option<Duration>>,
+        max_timeout: impl Into<Option<Duration>>,
+        max_url: usize,
+    }
+}
+
+const GRPC_AGENT: &str = concat!("grpc-rust-antiphon/", env!("CARGO_PKG_VERSION"));
+const CONNECT_AGENT: &str = concat!("connect-rust-antiphon/", env!("CARGO_PKG_VERSION"));
+
 impl RpcConfig {
+    /// Sets [`codecs`](Self#structfield.codecs).
+    #[must_use]
+    pub fn codecs<T: Into<Box<str>>>(mut self, codecs: impl IntoIterator<Item = T>) -> Self {
+        self.codecs = codecs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets [`user_agent`](Self#structfield.user_agent).
+    #[must_use]
+    pub fn user_agent(mut self, agent: impl Into<Box<str>>) -> Self {
+        self.user_agent = Some(agent.into());
+        self
+    }
+
+    /// What a client says that it is; empty: nothing.
+    pub(crate) fn agent(&self, protocol: Protocol) -> &str {
+        match (&self.user_agent, protocol) {
+            (Some(agent), _) => agent,
+            (None, Protocol::Connect) => CONNECT_AGENT,
+            (None, _) => GRPC_AGENT,
+        }
+    }
+
     /// The limit for received messages, within its cap.
     pub(crate) fn receive_limit(&self) -> usize {
         self.max_receive.min(i32::MAX as usize)
@@ -88,6 +129,25 @@ impl RpcConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_rule_has_a_setter() {
+        let second = Duration::from_secs(1);
+        let config = RpcConfig::new()
+            .max_receive(1)
+            .max_send(2)
+            .codings(Codings::default())
+            .codecs(["proto"])
+            .require_connect_protocol_version(true)
+            .default_timeout(second)
+            .min_timeout(None)
+            .max_timeout(second * 2)
+            .max_url(3)
+            .user_agent("a/1");
+        assert_eq!((config.max_receive, config.max_send, config.max_url), (1, 2, 3));
+        assert_eq!((config.default_timeout, config.min_timeout), (Some(second), None));
+        assert_eq!((config.codecs.len(), config.user_agent.as_deref()), (1, Some("a/1")));
+    }
 
     // Connect "Timeout": servers may clamp.
     #[test]

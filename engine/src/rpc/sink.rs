@@ -36,6 +36,12 @@ pub trait Sink {
     /// The end, without trailers.
     fn end(&mut self);
 
+    /// The largest list of fields that the peer takes in one head or trailers, in bytes as RFC 9113 §6.5.2 counts them, as
+    /// far as that is known: of an error that is larger, its code at least is told. Default: not known.
+    fn max_header_list(&self) -> usize {
+        usize::MAX
+    }
+
     /// The end before its time: both directions that are still open are reset, with a code of HTTP/2 (RFC 9113 §7).
     fn reset(&mut self, code: u32);
 }

@@ -44,7 +44,6 @@ fn config(flags: u8) -> Arc<Config> {
     config.limits.zombies = 2;
     config.limits.window = 16 << 10;
     config.limits.send_queue = if flags & 1 == 0 { 64 << 10 } else { 64 };
-    config.limits.max_message = 20_000;
     config.allow_half_closed = flags & 2 != 0;
     let mut rules = (*config.rpc).clone();
     rules.max_receive = 20_000;

@@ -67,7 +67,6 @@ fn limits(choice: u8) -> Limits {
             limits.hpack_table = 64;
             limits.header_list = 1 << 10;
             limits.header_fields = 8;
-            limits.max_message = 1 << 16;
             limits.assembly = 1 << 16;
         }
         _ => {}

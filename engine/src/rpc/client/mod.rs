@@ -435,9 +435,11 @@ impl ClientCall {
         self.response.is_over().then_some(self.failure.as_ref().map_or(Ok(()), Err))
     }
 
-    /// A CANCELLED after the deadline is the deadline's doing (gRPC PROTOCOL-HTTP2 "Errors").
+    /// A reset that says CANCEL after the deadline is the deadline's doing (gRPC PROTOCOL-HTTP2 "Errors"). A status that
+    /// the server has told stays what it is, whenever it comes.
     fn after_deadline(&self, now: Instant, status: Status) -> Status {
         let late = self.deadline.is_some_and(|deadline| now >= deadline);
-        if late && status.code() == Code::Canceled { deadline_exceeded() } else { status }
+        let reset = matches!(status.ended(), EndedBy::Cancel { .. }) && status.code() == Code::Canceled;
+        if late && reset { deadline_exceeded() } else { status }
     }
 }

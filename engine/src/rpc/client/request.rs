@@ -162,8 +162,9 @@ impl<'a> ClientRequest<'a> {
                 fields.push("grpc-accept-encoding", codings.as_bytes());
             }
         }
-        if !config.user_agent.is_empty() && !self.metadata.contains("user-agent") {
-            fields.push("user-agent", config.user_agent.as_bytes());
+        let agent = config.agent(self.protocol);
+        if !agent.is_empty() && !self.metadata.contains("user-agent") {
+            fields.push("user-agent", agent.as_bytes());
         }
         push_metadata(self.metadata, fields);
     }

@@ -224,6 +224,8 @@ impl ClientCall {
     /// ended, if it has; all that it brought is in `body`, and the trailers have been given to
     /// [`receive_trailers`](ClientCall::receive_trailers).
     ///
+    /// `now` decides whether a cancel is the deadline's doing: the time at which `end` came is best.
+    ///
     /// The outcome is [`Read::End`] or [`Read::Failed`]; then [`flush`](ClientCall::flush). What is left in `body` then is
     /// dropped.
     pub fn receive(&mut self, now: Instant, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Read {

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::shorten::{Form, shorten};
 use super::{Answer, Decision, Refusal, ServerCall};
 use crate::codec::{connect_error, grpc_status};
 use crate::rpc::connect::{Decimal, push_trailers, put_end_stream};
@@ -55,6 +56,9 @@ impl Output {
 }
 
 const NONE: &Metadata = &Metadata::new();
+
+/// What the protocol's own fields take of a head with an error in it, at most, in bytes of RFC 9113 §6.5.2.
+const HEAD: usize = 512;
 
 impl ServerCall {
     /// Adds fields to every head that this call may be answered with, refusals and what the engine answers by itself
@@ -256,6 +260,32 @@ impl ServerCall {
 
     /// Ends the answer: in envelopes in any way, otherwise with an error.
     fn put_end(&mut self, status: Option<&Status>, trailers: &Metadata, out: &mut impl Sink) {
+        if let Some((status, trailers)) = status.and_then(|status| self.shorten(status, trailers, out)) {
+            return self.put_whole_end(Some(&status), &trailers, out);
+        }
+        self.put_whole_end(status, trailers, out);
+    }
+
+    /// An error that the peer would not take, as large as it does.
+    fn shorten(&self, status: &Status, trailers: &Metadata, out: &impl Sink) -> Option<(Status, Metadata)> {
+        let limit = out.max_header_list();
+        let form = match self.head.protocol? {
+            Protocol::Connect if self.head.framing == Framing::Bare => {
+                // The rest of the head has its share.
+                Form::Json(limit.saturating_sub(self.output.kept_headers.as_fields().list_size() + HEAD))
+            }
+            Protocol::Connect => Form::EndStream,
+            // Trailers-Only has the fields of the head as well.
+            Protocol::Grpc if !self.output.head_sent => {
+                Form::Fields(limit.saturating_sub(self.output.extra.as_fields().list_size() + HEAD))
+            }
+            Protocol::Grpc => Form::Fields(limit),
+            Protocol::GrpcWeb | Protocol::GrpcWebText => Form::Lines,
+        };
+        shorten(status, trailers, form)
+    }
+
+    fn put_whole_end(&mut self, status: Option<&Status>, trailers: &Metadata, out: &mut impl Sink) {
         match (self.head.protocol, status) {
             (None, status) => {
                 let http = status.map_or(200, |status| status.code().http_status());

@@ -3,6 +3,7 @@
 mod answer;
 mod request;
 mod route;
+mod shorten;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ fn config() -> Arc<RpcConfig> {
     Arc::new(RpcConfig {
         codings: flips(&["flip", "flop"]),
         max_receive: 10,
-        user_agent: "".into(),
+        user_agent: Some("".into()),
         ..RpcConfig::default()
     })
 }

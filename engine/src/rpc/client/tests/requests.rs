@@ -154,7 +154,8 @@ fn misuse_is_told_and_changes_nothing() {
     assert_eq!(out.len(), 4, "head, prefix, message, end");
 }
 
-// GC8: the deadline's result is made here; a CANCELLED after the deadline is the deadline's.
+// gRPC PROTOCOL-HTTP2 "Errors": the deadline's result is made here, and a reset that says CANCEL after the deadline is
+// the deadline's. What the server has told, it has told.
 #[test]
 fn deadlines_and_cancels() {
     let deadline = NOW + Duration::from_secs(1);
@@ -188,7 +189,7 @@ fn deadlines_and_cancels() {
         let mut told = call_of(&request);
         told.receive_head(&response(200, &[GRPC, ("grpc-status", "1")]));
         let Read::Failed(status) = told.receive(now, &mut body, CLEAN) else { panic!() };
-        assert_eq!(status.code(), expected);
+        assert_eq!((status.code(), status.ended()), (Code::Canceled, EndedBy::Status));
     }
     // A call that was never started leaves no trace.
     let mut unsent = ClientCall::new(&request, HttpCaps::HTTP2, &config(), NOW).unwrap();
@@ -260,5 +261,29 @@ fn calls_are_recycled() {
         assert!(recycled.outcome().is_none() && recycled.headers().is_none());
         let head = response(404, &[("x-tag", "1"), ("trailer-x", "1")]);
         assert_eq!(outcome(&mut recycled, &head, b"x", None).0, Code::Unimplemented);
+    }
+}
+
+// gRPC PROTOCOL-HTTP2 "User Agents": grpc-<language>-<variant>/<version>; Connect's implementations say connect-<language>.
+#[test]
+fn each_protocol_has_its_user_agent_and_a_given_one_wins() {
+    let agent = |protocol, config: RpcConfig, metadata: &Metadata| {
+        let request = request(protocol, Shape::Unary).metadata(metadata);
+        let mut call = ClientCall::new(&request, HttpCaps::HTTP2, &Arc::new(config), NOW).unwrap();
+        let mut out = Vec::new();
+        call.unary(Payload::Plain(b"ask"), &mut out).unwrap();
+        let all: Vec<_> = head_of(&out).fields.get_all("user-agent").map(<[u8]>::to_vec).collect();
+        all.into_iter().map(|agent| String::from_utf8(agent).unwrap()).collect::<Vec<_>>()
+    };
+    let (none, mut own) = (Metadata::new(), Metadata::new());
+    own.append("user-agent", "mine/3").unwrap();
+    for protocol in [Connect, Grpc, GrpcWeb, GrpcWebText] {
+        let family = if protocol == Connect { "connect" } else { "grpc" };
+        let expected = format!("{family}-rust-antiphon/{}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(agent(protocol, RpcConfig::new(), &none), [expected]);
+        assert_eq!(agent(protocol, RpcConfig::new().user_agent("theirs/2"), &none), ["theirs/2"]);
+        assert_eq!(agent(protocol, RpcConfig::new().user_agent("theirs/2"), &own), ["mine/3"]);
+        assert_eq!(agent(protocol, RpcConfig::new(), &own), ["mine/3"]);
+        assert!(agent(protocol, RpcConfig::new().user_agent(""), &none).is_empty());
     }
 }

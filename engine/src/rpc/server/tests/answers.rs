@@ -300,3 +300,71 @@ fn metadata(name: &str, value: &str) -> Metadata {
     metadata.append(name, value).unwrap();
     metadata
 }
+
+/// A sink whose peer takes only so much in one list of fields.
+struct Narrow(Vec<Part>, usize);
+
+impl crate::rpc::Sink for Narrow {
+    fn head(&mut self, head: &Head, end: bool) {
+        self.0.head(head, end);
+    }
+
+    fn data(&mut self, bytes: &[u8]) {
+        self.0.data(bytes);
+    }
+
+    fn trailers(&mut self, trailers: &crate::Fields) {
+        self.0.trailers(trailers);
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+
+    fn reset(&mut self, code: u32) {
+        self.0.reset(code);
+    }
+
+    fn max_header_list(&self) -> usize {
+        self.1
+    }
+}
+
+// RFC 9113 §6.5.2, gRPC PROTOCOL-HTTP2 "Responses" (8 KiB suggested for heads and trailers): what is larger may be refused
+// as a whole, and the status with it.
+#[test]
+fn an_error_that_the_peer_would_not_take_is_cut_to_its_limit() {
+    let status = Status::not_found("\u{e9}".repeat(50_000))
+        .with_detail(crate::Detail { type_name: "a.B".into(), value: vec![7; 50_000].into() });
+    let mut extra = Metadata::new();
+    extra.append("access-control-allow-origin", "*").unwrap();
+    for content_type in STREAMS.into_iter().chain(["application/proto"]) {
+        for limit in [600, 8 << 10, usize::MAX] {
+            for before in [false, true] {
+                let mut call = accept(&post(content_type, &[("grpc-accept-encoding", "flip,flop")]));
+                call.add_fields(&extra);
+                let mut out = Narrow(Vec::new(), limit);
+                if before {
+                    call.send_headers(NONE, &mut out).unwrap();
+                }
+                call.finish(Err(&status), NONE, &mut out).unwrap();
+                let told = status_of(&out.0).unwrap_err();
+                assert_eq!(told.code(), Code::NotFound, "{content_type} {limit} {before}");
+                assert!(told.details().is_empty());
+                if limit > 600 {
+                    assert!(
+                        told.message().starts_with("\u{e9}\u{e9}") && told.message().ends_with('\u{2026}')
+                    );
+                }
+                for part in &out.0 {
+                    let (fields, pseudo) = match part {
+                        Part::Head(head, _) => (&head.fields, ":status200".len() + 32),
+                        Part::Trailers(trailers) => (trailers, 0),
+                        _ => continue,
+                    };
+                    assert!(fields.list_size() + pseudo <= limit, "{content_type} {limit}: {fields:?}");
+                }
+            }
+        }
+    }
+}

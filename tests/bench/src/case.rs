@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use crate::heads::{Custom, Heads, Wire};
 use crate::replay::Side;
+use crate::service::Prost;
 use crate::sides::{Client, Cut, Server};
-use crate::{parts, replay, sides, wire};
+use crate::{parts, replay, service, sides, wire};
 
 /// Does one round and says how many units that was.
 pub type Work = Box<dyn FnMut() -> u64>;
@@ -69,8 +70,37 @@ impl Case {
                 parts::decode(heads)
             }));
         }
+        cases.extend(Self::service());
         cases.push(Self::new("part/hpack-encode-answer".into(), parts::encode_answer));
         cases.push(Self::new("part/grpc-timeout".into(), parts::timeout));
         cases.into_iter()
+    }
+
+    /// Those of the service layer. Each has a twin above, of the bare engine.
+    fn service() -> Vec<Self> {
+        let mut cases = Vec::new();
+        let served =
+            [(Wire::Grpc, false), (Wire::Grpc, true), (Wire::Connect, false), (Wire::Connect1, false)];
+        let served = served.map(|(wire, timeout)| Heads { wire, custom: Custom { fields: 0, timeout } });
+        for heads in served {
+            let name = format!("{}/{}", heads.wire.name(), heads.custom.name());
+            cases.push(Self::new(format!("service/unary/{name}"), move || service::server_unary(heads)));
+            cases.push(Self::new(format!("service-client/unary/{name}"), move || {
+                service::client_unary(heads)
+            }));
+        }
+        for cut in [Cut::Coalesced, Cut::Single] {
+            let name = format!("grpc/{}", cut.name());
+            cases.push(Self::new(format!("service/receive/{name}"), move || service::server_receive(cut)));
+            cases.push(Self::new(format!("service/send/{name}"), move || service::server_send(cut)));
+            cases.push(Self::new(format!("service-client/receive/{name}"), move || {
+                service::client_receive(cut)
+            }));
+            cases.push(Self::new(format!("service-client/send/{name}"), move || service::client_send(cut)));
+        }
+        for what in Prost::ALL {
+            cases.push(Self::new(format!("part/prost/{}", what.name()), move || what.work()));
+        }
+        cases
     }
 }

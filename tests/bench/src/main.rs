@@ -11,6 +11,7 @@ mod heap;
 mod hpack;
 mod parts;
 mod replay;
+mod service;
 mod sides;
 mod wire;
 

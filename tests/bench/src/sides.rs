@@ -10,7 +10,7 @@ use antiphon::{CallId, Config, Event, Instant, Machine, Metadata, Pump, client, 
 use crate::heads::{AUTHORITY, Custom, Heads, MESSAGE, PATH, Wire};
 use crate::replay::Side;
 
-const NOW: Instant = Instant::from_epoch(Duration::from_secs(1000));
+pub const NOW: Instant = Instant::from_epoch(Duration::from_secs(1000));
 const NONE: &Metadata = &Metadata::new();
 
 /// How streamed messages stand in DATA frames.
@@ -30,7 +30,7 @@ impl Cut {
         }
     }
 
-    fn per_turn(self) -> usize {
+    pub fn per_turn(self) -> usize {
         match self {
             Self::Coalesced => 512,
             Self::Single => 32,

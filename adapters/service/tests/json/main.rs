@@ -3,6 +3,8 @@
 //! The message is held as its wire form alone: what the codec makes of it passes through a real encoding.
 #![cfg(feature = "json")]
 
+mod hostile;
+
 use std::sync::OnceLock;
 
 use antiphon_service::prost::encoding::{DecodeContext, WireType};
@@ -27,7 +29,6 @@ impl Message for Raw {
         buf: &mut impl prost::bytes::Buf,
         context: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // Varints and lengths are all that these tests look at.
         prost::encoding::encode_key(tag, wire_type, &mut self.0);
         match wire_type {
             WireType::LengthDelimited => {
@@ -50,9 +51,15 @@ impl Message for Raw {
                 prost::encoding::fixed32::merge(wire_type, &mut value, buf, context)?;
                 self.0.extend(value.to_le_bytes());
             }
-            WireType::StartGroup | WireType::EndGroup => {
-                prost::encoding::skip_field(wire_type, tag, buf, context)?;
-            }
+            WireType::StartGroup => loop {
+                let (inner, wire_type) = prost::encoding::decode_key(buf)?;
+                if wire_type == WireType::EndGroup {
+                    prost::encoding::encode_key(inner, wire_type, &mut self.0);
+                    break;
+                }
+                self.merge_field(inner, wire_type, buf, context.clone())?;
+            },
+            WireType::EndGroup => panic!("a group ends that never began"),
         }
         Ok(())
     }
@@ -294,7 +301,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     (
         "a oneof with null as a value",
         r#"{"nothing":null,"one":1}"#,
-        "one: another field of the oneof choice is set",
+        "nothing: another field of the oneof choice is set",
     ),
     ("int32 has a range", r#"{"small":2147483648}"#, "small: the number is out of range"),
     ("in a string too", r#"{"small":"-2147483649"}"#, "small: the number is out of range"),

@@ -1,13 +1,14 @@
 //! Messages of prost in canonical proto3 JSON.
 //!
 //! ```text
-//!   bytes ──serde_json──► Node ──read──► DynamicMessage ──► T        text forms of timestamps and the like: wkt
+//!   bytes ──serde_json──► Node ──read──► wire form ──► T        text forms of timestamps and the like: wkt
 //!   T ──► DynamicMessage ──write──► bytes
 //! ```
 //! The mapping is made here, on the descriptors of prost-reflect: its own takes a second value of a field for good, turns
 //! 2^64 into 2^64 - 1 and a NaN in a wrapper into null, and panics where null is given for a repeated
 //! `google.protobuf.Value`.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use antiphon::Status;
@@ -106,11 +107,13 @@ impl<T: prost::Message + Default> Codec<T> for Json {
     fn decode(&self, bytes: Bytes) -> Result<T, Status> {
         let descriptor = self.descriptor()?;
         let refused = |fault| Status::invalid_argument(format!("the message cannot be read: {fault}"));
-        let node =
-            serde_json::from_slice::<node::Node<'_>>(&bytes).map_err(|error| refused(Fault::new(error)))?;
-        let dynamic = read::message(descriptor, &node, self.options).map_err(refused)?;
-        // Names in an Any are not part of this type: what is wrong here is too deep, or another type.
-        dynamic.transcode_to().map_err(|error| {
+        let wire = {
+            let node = serde_json::from_slice::<node::Node<'_>>(&bytes)
+                .map_err(|error| refused(Fault::new(error)))?;
+            read::message(descriptor, &node, self.options).map_err(refused)?
+        };
+        // What is wrong here is too deep, or another type.
+        T::decode(Bytes::from(wire)).map_err(|error| {
             Status::invalid_argument(format!("the message cannot be read: {error}")).with_source(error)
         })
     }
@@ -126,13 +129,14 @@ fn any_type(pool: &DescriptorPool, url: &str) -> Result<MessageDescriptor, Fault
         Some((_, name)) if !name.is_empty() => name,
         _ => {
             return Err(Fault::new(format_args!(
-                "{url:?} is no URL of a type, such as type.googleapis.com/a.B"
+                "{:?} is no URL of a type, such as type.googleapis.com/a.B",
+                short(url)
             )));
         }
     };
     pool.get_message_by_name(name)
         .or_else(|| find_registered(name))
-        .ok_or_else(|| Fault::new(format_args!("no schema that is registered has the type {name}")))
+        .ok_or_else(|| Fault::new(format_args!("no schema that is registered has the type {}", short(name))))
 }
 
 /// Types whose JSON in an Any stands in a field `value`, since it need not be an object of their fields.
@@ -170,19 +174,36 @@ struct Fault {
 }
 
 impl Fault {
+    /// Steps of the path that are told.
+    const MOST_STEPS: usize = 16;
+
     fn new(rule: impl core::fmt::Display) -> Self {
         Self { path: Vec::new(), rule: rule.to_string() }
     }
 
-    fn at(mut self, step: impl Into<String>) -> Self {
-        self.path.push(step.into());
+    fn at(mut self, step: impl AsRef<str>) -> Self {
+        self.path.push(short(step.as_ref()).into_owned());
         self
+    }
+}
+
+/// A name that somebody else has chosen, short enough for an error: that travels in a header.
+fn short(name: &str) -> Cow<'_, str> {
+    const MOST: usize = 80;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", name.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(name),
     }
 }
 
 impl core::fmt::Display for Fault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (at, step) in self.path.iter().rev().enumerate() {
+        // The innermost steps say most.
+        let left_out = self.path.len().saturating_sub(Self::MOST_STEPS);
+        if left_out > 0 {
+            f.write_str("…")?;
+        }
+        for (at, step) in self.path.iter().rev().enumerate().skip(left_out) {
             let dot = if at > 0 && !step.starts_with('[') { "." } else { "" };
             write!(f, "{dot}{step}")?;
         }

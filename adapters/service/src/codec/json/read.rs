@@ -1,19 +1,19 @@
-//! From JSON to a message.
+//! From JSON to the wire form of a message. No message stands in between: one of descriptors takes some hundred bytes for
+//! a value of two, and what a peer sends must not grow like that.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use prost_reflect::{
-    DynamicMessage, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor,
-    ReflectMessage, Value,
+    EnumDescriptor, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor,
 };
 
 use super::node::Node;
-use super::{Fault, JsonOptions, MAX_DEPTH, any_type, has_own_form, wkt};
+use super::{Fault, JsonOptions, MAX_DEPTH, any_type, has_own_form, short, wkt};
 
 const EITHER_PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
@@ -21,177 +21,312 @@ const EITHER_PADDING: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, EITHER_PADDING);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, EITHER_PADDING);
 
-/// Reads a message of this type.
+/// Reads a message of this type, into its wire form: fields in the order of their numbers, as deep as prost reads them.
 pub(super) fn message(
     descriptor: &MessageDescriptor,
     node: &Node<'_>,
     options: JsonOptions,
-) -> Result<DynamicMessage, Fault> {
-    Reader { options, depth: 0 }.message(descriptor, node)
+) -> Result<Vec<u8>, Fault> {
+    let mut out = Vec::new();
+    Reader { options, depth: 0, out: &mut out }.message(descriptor, node)?;
+    Ok(out)
 }
 
-#[derive(Clone, Copy)]
-struct Reader {
+struct Reader<'o> {
     options: JsonOptions,
     depth: u32,
+    out: &'o mut Vec<u8>,
 }
 
 type Object<'a> = [(Cow<'a, str>, Node<'a>)];
 
-impl Reader {
-    fn message(mut self, descriptor: &MessageDescriptor, node: &Node<'_>) -> Result<DynamicMessage, Fault> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
+/// A field or an extension, and what it is set to.
+struct Found<'a, 'n> {
+    place: Place,
+    name: &'a str,
+    node: &'a Node<'n>,
+}
+
+/// What the wire form of a field depends on.
+struct Place {
+    number: u32,
+    kind: Kind,
+    many: Many,
+    is_group: bool,
+    /// Its default value is written as well.
+    presence: bool,
+    oneof: Option<OneofDescriptor>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Many {
+    One,
+    List { packed: bool },
+    Map,
+}
+
+impl Place {
+    fn find(descriptor: &MessageDescriptor, name: &str) -> Option<Self> {
+        let field = descriptor.get_field_by_json_name(name).or_else(|| descriptor.get_field_by_name(name));
+        match field {
+            Some(field) => Some(Self::of_field(&field)),
+            None => extension(descriptor, name).map(|extension| Self::of_extension(&extension)),
+        }
+    }
+
+    fn of_field(field: &FieldDescriptor) -> Self {
+        let many = match (field.is_map(), field.is_list()) {
+            (true, _) => Many::Map,
+            (false, true) => Many::List { packed: field.is_packed() },
+            (false, false) => Many::One,
+        };
+        Self {
+            number: field.number(),
+            kind: field.kind(),
+            many,
+            is_group: field.is_group(),
+            presence: field.supports_presence(),
+            oneof: field.containing_oneof(),
+        }
+    }
+
+    fn of_extension(extension: &ExtensionDescriptor) -> Self {
+        let many = match extension.is_list() {
+            true => Many::List { packed: extension.is_packed() },
+            false => Many::One,
+        };
+        let is_group = extension.is_group();
+        Self {
+            number: extension.number(),
+            kind: extension.kind(),
+            many,
+            is_group,
+            presence: true,
+            oneof: None,
+        }
+    }
+}
+
+/// A key of a map, to find out whether it is there twice.
+#[derive(PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Text(&'a str),
+    Number(i128),
+}
+
+impl Reader<'_> {
+    fn message(&mut self, descriptor: &MessageDescriptor, node: &Node<'_>) -> Result<(), Fault> {
+        self.deeper(|reader| {
+            let name = descriptor.full_name();
+            match name.strip_prefix("google.protobuf.").filter(|_| has_own_form(name)) {
+                Some(own) => reader.own_form(own, descriptor, node),
+                None => reader.fields(descriptor, object(node)?, None),
+            }
+        })
+    }
+
+    fn deeper(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.depth == MAX_DEPTH {
             return Err(Fault::new("messages stand in each other too deep"));
         }
-        let mut message = DynamicMessage::new(descriptor.clone());
-        let name = descriptor.full_name();
-        match name.strip_prefix("google.protobuf.").filter(|_| has_own_form(name)) {
-            Some(own) => self.own_form(own, &mut message, node)?,
-            None => self.fields(&mut message, object(node)?, None)?,
+        self.depth += 1;
+        read(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// What `read` writes, with its length in front.
+    fn delimited(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let start = self.out.len();
+        self.out.push(0);
+        read(self)?;
+        let end = self.out.len();
+        let length = end - start - 1;
+        let size = encoded_len_varint(length as u64);
+        if size > 1 {
+            self.out.resize(end + size - 1, 0);
+            self.out.copy_within(start + 1..end, start + size);
         }
-        Ok(message)
+        encode_varint(length as u64, &mut &mut self.out[start..start + size]);
+        Ok(())
     }
 
     /// The fields of an object, but for one that has been read.
     fn fields(
-        self,
-        message: &mut DynamicMessage,
+        &mut self,
+        descriptor: &MessageDescriptor,
         fields: &Object<'_>,
         done: Option<&str>,
     ) -> Result<(), Fault> {
-        let descriptor = message.descriptor();
-        let mut seen: Vec<u32> = Vec::with_capacity(fields.len());
-        let mut once = |number: u32, name: &str| {
-            if seen.contains(&number) {
-                return Err(Fault::new("the field is there twice").at(name));
-            }
-            seen.push(number);
-            Ok(())
-        };
+        let mut all: Vec<Found<'_, '_>> = Vec::new();
         for (name, node) in fields {
             let name = &**name;
             if Some(name) == done {
                 continue;
             }
-            let field =
-                descriptor.get_field_by_json_name(name).or_else(|| descriptor.get_field_by_name(name));
-            if let Some(field) = field {
-                once(field.number(), name)?;
-                self.field(message, &field, node).map_err(|fault| fault.at(name))?;
-            } else if let Some(extension) = extension(&descriptor, name) {
-                once(extension.number(), name)?;
-                self.extension(message, &extension, node).map_err(|fault| fault.at(name))?;
-            } else if !self.options.ignore_unknown {
+            let Some(place) = Place::find(descriptor, name) else {
+                if self.options.ignore_unknown {
+                    continue;
+                }
                 let fault = Fault::new(format_args!("{} has no such field", descriptor.full_name()));
                 return Err(fault.at(name));
+            };
+            match all.binary_search_by_key(&place.number, |found| found.place.number) {
+                Ok(_) => return Err(Fault::new("the field is there twice").at(name)),
+                Err(at) => all.insert(at, Found { place, name, node }),
             }
         }
-        Ok(())
-    }
-
-    fn field(
-        self,
-        message: &mut DynamicMessage,
-        field: &FieldDescriptor,
-        node: &Node<'_>,
-    ) -> Result<(), Fault> {
-        let kind = field.kind();
-        let value = if field.is_map() {
-            self.map(&kind, node)?
-        } else {
-            self.value_or_list(&kind, field.is_list(), node)?
-        };
-        let Some(value) = value else { return Ok(()) };
-        if let Some(oneof) = field.containing_oneof() {
-            if oneof.fields().any(|other| message.has_field(&other)) {
-                return Err(Fault::new(format_args!("another field of the oneof {} is set", oneof.name())));
-            }
-        }
-        message.try_set_field(field, value).map_err(Fault::new)
-    }
-
-    fn extension(
-        self,
-        message: &mut DynamicMessage,
-        extension: &ExtensionDescriptor,
-        node: &Node<'_>,
-    ) -> Result<(), Fault> {
-        if let Some(value) = self.value_or_list(&extension.kind(), extension.is_list(), node)? {
-            if !value.is_valid_for_extension(extension) {
-                return Err(Fault::new("the value does not fit"));
-            }
-            message.set_extension(extension, value);
-        }
-        Ok(())
-    }
-
-    /// `None`: the field is not set.
-    fn value_or_list(self, kind: &Kind, is_list: bool, node: &Node<'_>) -> Result<Option<Value>, Fault> {
-        match node {
-            // A null is the value of two types, and for all others says that there is none.
-            Node::Null if is_list || !takes_null(kind) => Ok(None),
-            Node::List(nodes) if is_list => {
-                let mut values = Vec::with_capacity(nodes.len());
-                for (at, node) in nodes.iter().enumerate() {
-                    let value = self.value(kind, node).map_err(|fault| fault.at(format!("[{at}]")))?;
-                    values.extend(value);
+        let mut oneofs: Vec<&OneofDescriptor> = Vec::new();
+        for Found { place, name, node } in &all {
+            let is_set = self.field(place, node).map_err(|fault| fault.at(*name))?;
+            if let (Some(oneof), true) = (&place.oneof, is_set) {
+                if oneofs.contains(&oneof) {
+                    let fault =
+                        Fault::new(format_args!("another field of the oneof {} is set", oneof.name()));
+                    return Err(fault.at(*name));
                 }
-                Ok(Some(Value::List(values)))
+                oneofs.push(oneof);
             }
-            _ if is_list => Err(expected("a list", node)),
-            _ => self.value(kind, node),
+        }
+        Ok(())
+    }
+
+    /// Says whether the field is set.
+    fn field(&mut self, place: &Place, node: &Node<'_>) -> Result<bool, Fault> {
+        match (place.many, node) {
+            // A null is the value of two types, and for all others says that there is none.
+            (Many::One, Node::Null) if takes_null(&place.kind) => {}
+            (_, Node::Null) => return Ok(false),
+            _ => {}
+        }
+        match place.many {
+            Many::One => self.value(place, place.presence, node),
+            Many::List { packed } => match node {
+                Node::List(nodes) => self.list(place, packed, nodes).map(|()| true),
+                _ => Err(expected("a list", node)),
+            },
+            Many::Map => self.map(place, node).map(|()| true),
         }
     }
 
-    fn map(self, kind: &Kind, node: &Node<'_>) -> Result<Option<Value>, Fault> {
-        if *node == Node::Null {
-            return Ok(None);
+    fn list(&mut self, place: &Place, packed: bool, nodes: &[Node<'_>]) -> Result<(), Fault> {
+        let each = nodes.iter().enumerate();
+        if !packed || nodes.is_empty() {
+            for (at, node) in each {
+                self.value(place, true, node).map_err(|fault| fault.at(format!("[{at}]")))?;
+            }
+            return Ok(());
         }
-        let Kind::Message(entry) = kind else {
+        encode_key(place.number, WireType::LengthDelimited, self.out);
+        self.delimited(|reader| {
+            for (at, node) in each {
+                reader.scalar(&place.kind, node).map_err(|fault| fault.at(format!("[{at}]")))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn map(&mut self, place: &Place, node: &Node<'_>) -> Result<(), Fault> {
+        let Kind::Message(entry) = &place.kind else {
             return Err(Fault::new("the schema is broken: a map has no entries"));
         };
-        let (key_kind, value_kind) =
-            (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
+        let key = Place::of_field(&entry.map_entry_key_field());
+        let value = Place::of_field(&entry.map_entry_value_field());
         let entries = object(node)?;
-        let mut map = HashMap::with_capacity(entries.len());
+        let mut seen = HashSet::with_capacity(entries.len());
         for (name, node) in entries {
-            let step = || format!("[{name:?}]");
-            let key = map_key(&key_kind, name).map_err(|fault| fault.at(step()))?;
-            if map.contains_key(&key) {
-                return Err(Fault::new("the key is there twice").at(step()));
-            }
-            if let Some(value) = self.value(&value_kind, node).map_err(|fault| fault.at(step()))? {
-                map.insert(key, value);
+            let start = self.out.len();
+            encode_key(place.number, WireType::LengthDelimited, self.out);
+            let mut known = true;
+            self.delimited(|reader| {
+                let (key_node, unique) = map_key(&key.kind, name)?;
+                reader.value(&key, key.presence, &key_node)?;
+                if !seen.insert(unique) {
+                    return Err(Fault::new("the key is there twice"));
+                }
+                known = reader.value(&value, value.presence, node)?;
+                Ok(())
+            })
+            .map_err(|fault| fault.at(format!("[{:?}]", short(name))))?;
+            if !known {
+                self.out.truncate(start);
             }
         }
-        Ok(Some(Value::Map(map)))
+        Ok(())
     }
 
-    /// One value, which must be there. `None`: a name of an enum value that nobody knows, and it is to be ignored.
-    fn value(self, kind: &Kind, node: &Node<'_>) -> Result<Option<Value>, Fault> {
-        Ok(Some(match kind {
-            Kind::Double => Value::F64(float(node)?),
-            Kind::Float => Value::F32(single(node)?),
-            Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(integer(node)?),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(integer(node)?),
-            Kind::Uint32 | Kind::Fixed32 => Value::U32(integer(node)?),
-            Kind::Uint64 | Kind::Fixed64 => Value::U64(integer(node)?),
-            Kind::Bool => Value::Bool(boolean(node)?),
-            Kind::String => Value::String(string(node, "a string")?.to_owned()),
-            Kind::Bytes => Value::Bytes(bytes(node)?.into()),
-            Kind::Message(descriptor) => Value::Message(self.message(descriptor, node)?),
-            Kind::Enum(descriptor) => return Ok(self.enumeration(descriptor, node)?.map(Value::EnumNumber)),
-        }))
+    /// A value with the key in front of it; without `defaults` nothing where it is the default. False: it is a name of an
+    /// enum value that nobody knows, which is to be ignored, and nothing was written.
+    fn value(&mut self, place: &Place, defaults: bool, node: &Node<'_>) -> Result<bool, Fault> {
+        let number = place.number;
+        if let Kind::Message(descriptor) = &place.kind {
+            if place.is_group {
+                encode_key(number, WireType::StartGroup, self.out);
+                self.message(descriptor, node)?;
+                encode_key(number, WireType::EndGroup, self.out);
+            } else {
+                encode_key(number, WireType::LengthDelimited, self.out);
+                self.delimited(|reader| reader.message(descriptor, node))?;
+            }
+            return Ok(true);
+        }
+        let start = self.out.len();
+        encode_key(number, place.kind.wire_type(), self.out);
+        let at = self.out.len();
+        let known = self.scalar(&place.kind, node)?;
+        // Zero, false and what is empty are zeros on the wire, and nothing else is: but for -0.0, which is kept.
+        if !known || (!defaults && self.out[at..].iter().all(|byte| *byte == 0)) {
+            self.out.truncate(start);
+        }
+        Ok(known)
     }
 
-    fn enumeration(self, descriptor: &EnumDescriptor, node: &Node<'_>) -> Result<Option<i32>, Fault> {
+    /// What is no message, without a key. False as for [`value`](Reader::value).
+    fn scalar(&mut self, kind: &Kind, node: &Node<'_>) -> Result<bool, Fault> {
+        let out = &mut *self.out;
+        match kind {
+            Kind::Double => out.extend_from_slice(&float(node)?.to_le_bytes()),
+            Kind::Float => out.extend_from_slice(&single(node)?.to_le_bytes()),
+            Kind::Int32 => encode_varint(i64::from(integer::<i32>(node)?) as u64, out),
+            Kind::Int64 => encode_varint(integer::<i64>(node)? as u64, out),
+            Kind::Sint32 => encode_varint(zigzag(integer::<i32>(node)?.into()), out),
+            Kind::Sint64 => encode_varint(zigzag(integer(node)?), out),
+            Kind::Sfixed32 => out.extend_from_slice(&integer::<i32>(node)?.to_le_bytes()),
+            Kind::Sfixed64 => out.extend_from_slice(&integer::<i64>(node)?.to_le_bytes()),
+            Kind::Uint32 => encode_varint(integer::<u32>(node)?.into(), out),
+            Kind::Uint64 => encode_varint(integer(node)?, out),
+            Kind::Fixed32 => out.extend_from_slice(&integer::<u32>(node)?.to_le_bytes()),
+            Kind::Fixed64 => out.extend_from_slice(&integer::<u64>(node)?.to_le_bytes()),
+            Kind::Bool => out.push(boolean(node)?.into()),
+            Kind::String => self.text(string(node, "a string")?),
+            Kind::Bytes => {
+                let bytes = bytes(node)?;
+                encode_varint(bytes.len() as u64, out);
+                out.extend_from_slice(&bytes);
+            }
+            Kind::Enum(descriptor) => match self.enumeration(descriptor, node)? {
+                Some(number) => encode_varint(i64::from(number) as u64, self.out),
+                None => return Ok(false),
+            },
+            Kind::Message(_) => return Err(Fault::new("the schema is broken: messages cannot be packed")),
+        }
+        Ok(true)
+    }
+
+    fn text(&mut self, text: &str) {
+        encode_varint(text.len() as u64, self.out);
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn enumeration(&self, descriptor: &EnumDescriptor, node: &Node<'_>) -> Result<Option<i32>, Fault> {
         match node {
             Node::Null if descriptor.full_name() == "google.protobuf.NullValue" => Ok(Some(0)),
             Node::String(name) => match descriptor.get_value_by_name(name) {
                 Some(value) => Ok(Some(value.number())),
                 None if self.options.ignore_unknown => Ok(None),
-                None => Err(Fault::new(format_args!("{} has no value {name:?}", descriptor.full_name()))),
+                None => {
+                    Err(Fault::new(format_args!("{} has no value {:?}", descriptor.full_name(), short(name))))
+                }
             },
             Node::Unsigned(_) | Node::Signed(_) | Node::Float(_) => integer(node).map(Some),
             _ => Err(expected("the name or number of a value", node)),
@@ -199,66 +334,79 @@ impl Reader {
     }
 
     /// A type of `google.protobuf` that has its own form.
-    fn own_form(self, name: &str, message: &mut DynamicMessage, node: &Node<'_>) -> Result<(), Fault> {
-        let merged = match name {
-            "Any" => message.transcode_from(&self.any(&message.descriptor(), object(node)?)?),
+    fn own_form(&mut self, name: &str, descriptor: &MessageDescriptor, node: &Node<'_>) -> Result<(), Fault> {
+        match name {
+            "Any" => self.any(descriptor, object(node)?),
             "Timestamp" => {
-                let (seconds, nanos) = wkt::read_timestamp(string(node, "a timestamp")?)
-                    .ok_or_else(|| Fault::new("no timestamp, such as 1972-01-01T10:00:20.021Z"))?;
-                message.transcode_from(&prost_types::Timestamp { seconds, nanos })
+                let time = wkt::read_timestamp(string(node, "a timestamp")?);
+                self.time(time.ok_or_else(|| Fault::new("no timestamp, such as 1972-01-01T10:00:20.021Z"))?);
+                Ok(())
             }
             "Duration" => {
-                let (seconds, nanos) = wkt::read_duration(string(node, "a duration")?)
-                    .ok_or_else(|| Fault::new("no duration, such as 1.5s"))?;
-                message.transcode_from(&prost_types::Duration { seconds, nanos })
+                let time = wkt::read_duration(string(node, "a duration")?);
+                self.time(time.ok_or_else(|| Fault::new("no duration, such as 1.5s"))?);
+                Ok(())
             }
             "FieldMask" => {
                 let paths = wkt::read_field_mask(string(node, "a field mask")?)
                     .ok_or_else(|| Fault::new("no field mask, such as user.displayName,photo"))?;
-                message.transcode_from(&prost_types::FieldMask { paths })
+                for path in paths {
+                    encode_key(1, WireType::LengthDelimited, self.out);
+                    self.text(&path);
+                }
+                Ok(())
             }
-            "Struct" => message.transcode_from(&structure(object(node)?)?),
+            "Struct" => self.structure(object(node)?),
             "ListValue" => match node {
-                Node::List(nodes) => message.transcode_from(&list(nodes)?),
-                _ => return Err(expected("a list", node)),
+                Node::List(nodes) => self.any_list(nodes),
+                _ => Err(expected("a list", node)),
             },
-            "Value" => message.transcode_from(&any_value(node)?),
-            "Empty" => return self.fields(message, object(node)?, None),
+            "Value" => self.any_value(node),
+            "Empty" => self.fields(descriptor, object(node)?, None),
             // The wrappers.
             _ => {
-                let field =
-                    message.descriptor().get_field(1).ok_or_else(|| Fault::new("the schema is broken"))?;
-                let value = self.value(&field.kind(), node)?;
-                return value
-                    .map_or(Ok(()), |value| message.try_set_field(&field, value).map_err(Fault::new));
+                let field = descriptor.get_field(1).ok_or_else(|| Fault::new("the schema is broken"))?;
+                self.value(&Place::of_field(&field), false, node).map(|_| ())
             }
-        };
-        merged.map_err(Fault::new)
+        }
     }
 
-    fn any(self, descriptor: &MessageDescriptor, fields: &Object<'_>) -> Result<prost_types::Any, Fault> {
+    /// timestamp.proto and duration.proto: the same two fields.
+    fn time(&mut self, (seconds, nanos): (i64, i32)) {
+        for (number, value) in [(1, seconds), (2, i64::from(nanos))] {
+            if value != 0 {
+                encode_key(number, WireType::Varint, self.out);
+                encode_varint(value as u64, self.out);
+            }
+        }
+    }
+
+    fn any(&mut self, descriptor: &MessageDescriptor, fields: &Object<'_>) -> Result<(), Fault> {
         let mut types = fields.iter().filter(|(name, _)| name == "@type");
         let type_url = match (types.next(), types.next()) {
             (Some((_, node)), None) => string(node, "a type's URL").map_err(|fault| fault.at("@type"))?,
-            (None, _) if fields.is_empty() => return Ok(prost_types::Any::default()),
+            (None, _) if fields.is_empty() => return Ok(()),
             (None, _) => return Err(Fault::new("an Any needs a field @type")),
             (Some(_), Some(_)) => return Err(Fault::new("the field is there twice").at("@type")),
         };
         let inner = any_type(descriptor.parent_pool(), type_url).map_err(|fault| fault.at("@type"))?;
-        let message = if has_own_form(inner.full_name()) {
-            self.any_own_form(&inner, fields)?
-        } else {
-            let mut message = DynamicMessage::new(inner);
-            let mut deeper = self;
-            deeper.depth += 1;
-            deeper.fields(&mut message, fields, Some("@type"))?;
-            message
-        };
-        Ok(prost_types::Any { type_url: type_url.to_owned(), value: message.encode_to_vec() })
+        encode_key(1, WireType::LengthDelimited, self.out);
+        self.text(type_url);
+        let start = self.out.len();
+        encode_key(2, WireType::LengthDelimited, self.out);
+        let at = self.out.len();
+        self.delimited(|reader| match has_own_form(inner.full_name()) {
+            true => reader.any_own_form(&inner, fields),
+            false => reader.deeper(|reader| reader.fields(&inner, fields, Some("@type"))),
+        })?;
+        if self.out.len() == at + 1 {
+            self.out.truncate(start);
+        }
+        Ok(())
     }
 
     /// Beside the type there is `value`, and nothing else.
-    fn any_own_form(self, inner: &MessageDescriptor, fields: &Object<'_>) -> Result<DynamicMessage, Fault> {
+    fn any_own_form(&mut self, inner: &MessageDescriptor, fields: &Object<'_>) -> Result<(), Fault> {
         let mut value = None;
         for (name, node) in fields {
             match &**name {
@@ -271,6 +419,61 @@ impl Reader {
         }
         let node = value.ok_or_else(|| Fault::new("an Any of this type needs a field value"))?;
         self.message(inner, node).map_err(|fault| fault.at("value"))
+    }
+
+    /// struct.proto, `Struct`: a map of values in field 1.
+    fn structure(&mut self, fields: &Object<'_>) -> Result<(), Fault> {
+        let mut seen = HashSet::with_capacity(fields.len());
+        for (name, node) in fields {
+            if !seen.insert(&**name) {
+                return Err(Fault::new("the key is there twice").at(&**name));
+            }
+            encode_key(1, WireType::LengthDelimited, self.out);
+            self.delimited(|reader| {
+                encode_key(1, WireType::LengthDelimited, reader.out);
+                reader.text(name);
+                encode_key(2, WireType::LengthDelimited, reader.out);
+                reader.delimited(|reader| reader.deeper(|reader| reader.any_value(node)))
+            })
+            .map_err(|fault| fault.at(&**name))?;
+        }
+        Ok(())
+    }
+
+    /// struct.proto, `ListValue`: values in field 1.
+    fn any_list(&mut self, nodes: &[Node<'_>]) -> Result<(), Fault> {
+        for (at, node) in nodes.iter().enumerate() {
+            encode_key(1, WireType::LengthDelimited, self.out);
+            self.delimited(|reader| reader.deeper(|reader| reader.any_value(node)))
+                .map_err(|fault| fault.at(format!("[{at}]")))?;
+        }
+        Ok(())
+    }
+
+    /// struct.proto, `Value`: a field for each kind of JSON.
+    fn any_value(&mut self, node: &Node<'_>) -> Result<(), Fault> {
+        let (number, wire_type) = match node {
+            Node::Null => (1, WireType::Varint),
+            Node::Unsigned(_) | Node::Signed(_) | Node::Float(_) => (2, WireType::SixtyFourBit),
+            Node::String(_) => (3, WireType::LengthDelimited),
+            Node::Bool(_) => (4, WireType::Varint),
+            Node::Object(_) => (5, WireType::LengthDelimited),
+            Node::List(_) => (6, WireType::LengthDelimited),
+        };
+        encode_key(number, wire_type, self.out);
+        match node {
+            Node::Null => self.out.push(0),
+            Node::Bool(value) => self.out.push((*value).into()),
+            Node::String(text) => self.text(text),
+            Node::Object(fields) => {
+                return self.delimited(|reader| reader.deeper(|reader| reader.structure(fields)));
+            }
+            Node::List(nodes) => {
+                return self.delimited(|reader| reader.deeper(|reader| reader.any_list(nodes)));
+            }
+            number => self.out.extend_from_slice(&float(number)?.to_le_bytes()),
+        }
+        Ok(())
     }
 }
 
@@ -366,49 +569,23 @@ fn single(node: &Node<'_>) -> Result<f32, Fault> {
     Ok(single)
 }
 
-fn map_key(kind: &Kind, text: &str) -> Result<MapKey, Fault> {
-    let integer_node = || Node::number(text).ok_or_else(|| Fault::new("the key is no number"));
+/// A key as the value that it is.
+fn map_key<'a>(kind: &Kind, text: &'a str) -> Result<(Node<'a>, Key<'a>), Fault> {
     Ok(match kind {
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => MapKey::I32(integer(&integer_node()?)?),
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => MapKey::I64(integer(&integer_node()?)?),
-        Kind::Uint32 | Kind::Fixed32 => MapKey::U32(integer(&integer_node()?)?),
-        Kind::Uint64 | Kind::Fixed64 => MapKey::U64(integer(&integer_node()?)?),
+        Kind::String => (Node::String(Cow::Borrowed(text)), Key::Text(text)),
         Kind::Bool => match text {
-            "true" => MapKey::Bool(true),
-            "false" => MapKey::Bool(false),
+            "true" => (Node::Bool(true), Key::Number(1)),
+            "false" => (Node::Bool(false), Key::Number(0)),
             _ => return Err(Fault::new("the key is neither true nor false")),
         },
-        Kind::String => MapKey::String(text.to_owned()),
-        _ => return Err(Fault::new("the schema is broken: such keys do not exist")),
+        _ => {
+            let node = Node::number(text).ok_or_else(|| Fault::new("the key is no number"))?;
+            let number = integer(&node)?;
+            (node, Key::Number(number))
+        }
     })
 }
 
-fn structure(fields: &Object<'_>) -> Result<prost_types::Struct, Fault> {
-    let mut structure = prost_types::Struct::default();
-    for (name, node) in fields {
-        let value = any_value(node).map_err(|fault| fault.at(&**name))?;
-        if structure.fields.insert(name.clone().into_owned(), value).is_some() {
-            return Err(Fault::new("the key is there twice").at(&**name));
-        }
-    }
-    Ok(structure)
-}
-
-fn list(nodes: &[Node<'_>]) -> Result<prost_types::ListValue, Fault> {
-    let read = |(at, node)| any_value(node).map_err(|fault: Fault| fault.at(format!("[{at}]")));
-    let values = nodes.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-    Ok(prost_types::ListValue { values })
-}
-
-fn any_value(node: &Node<'_>) -> Result<prost_types::Value, Fault> {
-    use prost_types::value::Kind;
-    let kind = match node {
-        Node::Null => Kind::NullValue(0),
-        Node::Bool(value) => Kind::BoolValue(*value),
-        Node::Unsigned(_) | Node::Signed(_) | Node::Float(_) => Kind::NumberValue(float(node)?),
-        Node::String(text) => Kind::StringValue(text.clone().into_owned()),
-        Node::List(nodes) => Kind::ListValue(list(nodes)?),
-        Node::Object(fields) => Kind::StructValue(structure(fields)?),
-    };
-    Ok(prost_types::Value { kind: Some(kind) })
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
 }

@@ -75,7 +75,8 @@ pub enum EndedBy {
     LostConnection,
     /// This side found a fault: a limit, a malformed message, or the application's own error.
     Locally,
-    /// Only from sending: the peer has answered well before the request was complete. The answer can still be read.
+    /// It ended well. No status has it but that of sending to a peer that has answered before the request was complete:
+    /// the answer can still be read.
     Answer,
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use antiphon_service::adapter::{AcceptPause, Configs, Place, Places, cannot};
+use antiphon_service::adapter::{AcceptPause, Configs, Place, Places, cannot, check_version};
 use antiphon_service::antiphon::{Config, client, server};
 use antiphon_service::blocking::{self, Pool, Split};
 use antiphon_service::{Blocking, Client, HttpVersion, Peer, Router, Shutdown};
@@ -200,7 +200,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Speaks this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1.
+    /// Speaks this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1. With any other version connecting fails.
     pub fn new(version: HttpVersion) -> Self {
         Self { version, configs: Configs::default(), scheme: "http".into(), authority: None }
     }
@@ -230,8 +230,10 @@ impl Connector {
     /// client is dropped and its calls have ended. Many threads may share the client.
     ///
     /// # Errors
-    /// When nobody answers there: the system's reason, and the address.
+    /// When nobody answers there: the system's reason, and the address. `InvalidInput` for a version of HTTP that is not
+    /// spoken here.
     pub fn connect(&self, address: impl Display) -> io::Result<Client<Blocking>> {
+        check_version(self.version)?;
         let address = address.to_string();
         let stream = TcpStream::connect(&*address);
         let stream = stream.map_err(|error| cannot("connect to", &address, &error))?;
@@ -243,8 +245,9 @@ impl Connector {
     /// Connects over a transport that is there already, such as a Unix socket or two pipes.
     ///
     /// # Errors
-    /// When the transport cannot be split.
+    /// When the transport cannot be split. `InvalidInput` for a version of HTTP that is not spoken here.
     pub fn connect_over<T: Split>(&self, transport: T, peer: Peer) -> io::Result<Client<Blocking>> {
+        check_version(self.version)?;
         self.start(transport, peer, "localhost")
     }
 

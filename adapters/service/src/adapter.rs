@@ -15,6 +15,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon::Config;
+use antiphon::rpc::HttpVersion;
 
 use crate::Shutdown;
 use crate::wait::thread_waker;
@@ -44,6 +45,20 @@ impl From<Config> for Configs {
     fn from(config: Config) -> Self {
         Self { base: Arc::new(config), count: Arc::default() }
     }
+}
+
+/// Whether a connector can speak this version of HTTP: it must be asked before anything is connected.
+///
+/// # Errors
+/// [`InvalidInput`](io::ErrorKind::InvalidInput) for what no client here speaks, with what to use instead.
+pub fn check_version(version: HttpVersion) -> io::Result<()> {
+    let (name, instead) = match version {
+        HttpVersion::Http11 | HttpVersion::Http2 => return Ok(()),
+        HttpVersion::Http10 => ("HTTP/1.0", "HttpVersion::Http11"),
+        HttpVersion::Http3 => ("HTTP/3", "HttpVersion::Http2"),
+    };
+    let text = format!("clients here do not speak {name}: use {instead}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 /// How long a listener rests after a failed accept: not at all when a client went away, longer and longer (8 ms to
@@ -173,6 +188,16 @@ mod tests {
         config.max_age = Some(Duration::from_secs(60));
         let aging = Configs::from(config);
         assert_eq!([aging.next().seed, aging.clone().next().seed, aging.next().seed], [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_version_that_is_not_spoken_is_refused_with_one_that_is() {
+        assert!(check_version(HttpVersion::Http11).is_ok() && check_version(HttpVersion::Http2).is_ok());
+        for (version, instead) in [(HttpVersion::Http10, "Http11"), (HttpVersion::Http3, "Http2")] {
+            let error = check_version(version).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().ends_with(instead), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use antiphon::rpc::{Coding, HttpVersion, Messages, Method, Protocol, Shape};
 use antiphon::server::Request;
-use antiphon::{CallId, Instant, Metadata, Status};
+use antiphon::{CallId, End, EndedBy, Instant, Metadata, Status};
 
 use crate::interceptor::client::{Flight, Gate};
 use crate::interceptor::extra::Extra;
@@ -36,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) coding: Option<Arc<dyn Coding>>,
     /// A client's receiver has taken the outcome, and the connection has let go of the call.
     pub(crate) outcome: OnceLock<Result<(), Status>>,
+    /// A server's call that somebody else holds when it ends: how it did. Its place in the connection is used again.
+    pub(crate) end: OnceLock<End>,
     /// When a server has looked at the head of the request.
     pub(crate) opened: Instant,
     /// What is counted for observers; mostly there are none.
@@ -82,6 +84,7 @@ impl Call {
             headers: Metadata::new(),
             coding: None,
             outcome: OnceLock::new(),
+            end: OnceLock::new(),
             opened: Instant::EPOCH,
             watch: None,
             flight: None,
@@ -102,6 +105,7 @@ impl Call {
         self.deadline = None;
         self.headers.clear();
         self.coding = None;
+        self.end.take();
         *self.uncompressed.get_mut() = false;
         *self.headers_sent.get_mut() = false;
         self.extra.take();
@@ -178,6 +182,51 @@ impl Call {
             self.headers_sent.store(true, Ordering::Release);
         }
     }
+}
+
+/// How it ends.
+impl Call {
+    /// How the call ended, if it has. The outcome of a client's call that has arrived and not been taken stays to be
+    /// received.
+    pub(crate) fn ended(&self) -> Option<EndedBy> {
+        if let Some(gate) = &self.gate {
+            return gate.ended();
+        }
+        if self.id == Self::UNSTARTED {
+            return self.outcome.get().map(ended_by);
+        }
+        let end = self.end.get().copied().or_else(|| self.link.ended(self.id));
+        if self.outcome.get().is_none() && end.is_none() {
+            return None;
+        }
+        Some(self.ended_by(end))
+    }
+
+    /// Who made this end of it.
+    pub(crate) fn ended_by(&self, end: Option<End>) -> EndedBy {
+        if let Some(outcome) = self.outcome.get() {
+            return ended_by(outcome);
+        }
+        match end.or_else(|| self.end.get().copied()) {
+            Some(End::Cancelled { reset }) => EndedBy::Cancel { reset },
+            Some(End::Deadline) => EndedBy::Deadline,
+            Some(End::Lost) => EndedBy::LostConnection,
+            Some(End::Finished) | None if self.client => {
+                self.link.outcome(self.id).as_ref().map_or(EndedBy::Answer, ended_by)
+            }
+            Some(End::Finished) | None => EndedBy::Answer,
+        }
+    }
+
+    /// Notes how it ended, for those who ask later.
+    pub(crate) fn remember_end(&self, end: End) {
+        let _ = self.end.set(end);
+    }
+}
+
+/// Who made this outcome.
+pub(crate) fn ended_by(outcome: &Result<(), Status>) -> EndedBy {
+    outcome.as_ref().map_or_else(Status::ended, |()| EndedBy::Answer)
 }
 
 /// What observers are told.

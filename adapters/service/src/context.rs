@@ -13,7 +13,6 @@ use antiphon::rpc::{HttpVersion, Method, Protocol};
 use antiphon::{EndedBy, Instant, IntoValue, Metadata, Misuse, Status};
 
 use crate::call::Call;
-use crate::link::end_status;
 use crate::slots::WatchKey;
 use crate::{Message, Peer};
 
@@ -213,18 +212,38 @@ impl Context {
         self.call.link.peer()
     }
 
-    /// Waits until the call has ended for whatever reason but its handler's return: the peer cancelled, the deadline
-    /// passed, or the connection was lost. An async handler is dropped then, so this is for work that was detached
-    /// from it. At a client: until its outcome is known; [`EndedBy::Answer`] is a good one.
+    /// Waits until the call has ended, and tells how, as [`ended`](Context::ended) does. An async handler whose peer
+    /// cancels, whose deadline passes or whose connection is lost is dropped then, so this is for work that was detached
+    /// from it.
     pub async fn cancelled(&self) -> EndedBy {
         let mut watch = Watch { call: &self.call, key: WatchKey::default() };
         poll_fn(|context| watch.poll(context)).await
     }
 
-    /// Whether the call has ended: nobody waits for the answer any more, or at a client, its outcome is known.
+    /// How the call has ended; `None` while it goes on. Known for as long as there is a context of it.
+    ///
+    /// | | at a server | at a client |
+    /// |---|---|---|
+    /// | [`Answer`](EndedBy::Answer) | the handler has returned, and its answer was given, good or bad | the call went well |
+    /// | [`Status`](EndedBy::Status) | | the server has told an error |
+    /// | [`Cancel`](EndedBy::Cancel) | the client gave up, or reset the call | this side gave up, or the server reset the call |
+    /// | [`Deadline`](EndedBy::Deadline) | the time was up | the time was up here; a server that says so first is `Status` |
+    /// | [`LostConnection`](EndedBy::LostConnection) | the connection ended first | the connection ended first |
+    /// | [`Locally`](EndedBy::Locally) | | this side found a fault |
+    ///
+    /// At a client it is the outcome that has arrived, which may still be there to be received.
+    pub fn ended(&self) -> Option<EndedBy> {
+        self.call.ended()
+    }
+
+    /// Whether the call has [ended](Context::ended): nobody waits for the answer any more, or at a client, its outcome is
+    /// known.
     pub fn is_cancelled(&self) -> bool {
         match &self.call.gate {
-            None => self.call.link.ended(self.call.id).is_some(),
+            None => {
+                let known = self.call.end.get().is_some() || self.call.outcome.get().is_some();
+                known || self.call.link.ended(self.call.id).is_some()
+            }
             Some(gate) => gate.is_settled(),
         }
     }
@@ -246,7 +265,7 @@ impl Watch<'_> {
             Some(gate) => gate.poll_watch(&mut self.key, context),
             None => {
                 let end = self.call.link.poll_watch(self.call.id, &mut self.key, context);
-                end.map(|end| end_status(end).ended())
+                end.map(|end| self.call.ended_by(end))
             }
         }
     }

@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::{self, Poll, Waker};
 use std::sync::Arc;
 
-use antiphon::{CallId, Event, Instant, Machine, Status};
+use antiphon::{CallId, End, Event, Instant, Machine, Status};
 
 use crate::call::{Call, Inbox};
 use crate::handler::{Kept, Run, blocking, guarded};
@@ -457,8 +457,10 @@ impl HandlerTask {
         self.inbox = None;
         if let Some(call) = self.call.take() {
             call.clear_extra();
+            let end = call.link.ended(call.id).unwrap_or(End::Lost);
+            call.remember_end(end);
             if let Some(watch) = &call.watch {
-                watch.end(Some(end_status(call.link.ended(call.id)).code()));
+                watch.end(Some(end_status(Some(end)).code()));
             }
             call.link.drop_call(call.id);
         }

@@ -57,9 +57,9 @@
 //! |---|---|---|
 //! | [`Status`](EndedBy::Status) | the other side said so | act on [`code`](Status::code), [`details`](Status::details) and [`metadata`](Status::metadata) |
 //! | [`Deadline`](EndedBy::Deadline), [`Cancel`](EndedBy::Cancel) | time was up, or somebody gave up | over HTTP/1.1 the connection ends with the call: connect again |
-//! | [`LostConnection`](EndedBy::LostConnection) | the connection ended, or takes no new calls; the message tells why if it is known | connect again: a client never does so by itself |
+//! | [`LostConnection`](EndedBy::LostConnection) | the connection ended, or takes no new calls; the message tells why if it is known | connect again: a client never does so by itself, and tells by [`closed`](Client::closed) when to |
 //! | [`Locally`](EndedBy::Locally) | this side found a fault: a message too large or malformed, or the caller's bug, whose [source](std::error::Error::source) is a [`Misuse`] | mend it; the connection goes on |
-//! | [`Answer`](EndedBy::Answer) | only from sending: the server has answered well before it heard all | stop sending, and receive |
+//! | [`Answer`](EndedBy::Answer) | from sending: the server has answered well before it heard all | stop sending, and receive |
 //!
 //! Try again only what is [`unprocessed`](Status::unprocessed), or does no harm if it is done twice. Calls of one
 //! message each way try again by themselves what was certainly not begun, a few times, while the connection lasts.
@@ -109,7 +109,8 @@ mod wait;
 pub use antiphon;
 pub use antiphon::rpc::{HttpVersion, Method, Protocol, Protocols, Shape};
 pub use antiphon::{
-    Code, Config, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse, Status,
+    Code, Config, ConnectionError, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse,
+    Status,
 };
 pub use bytes::Bytes;
 #[cfg(feature = "proto")]

@@ -85,6 +85,12 @@ pub trait Calls {
     fn poll_headers(&self, call: CallId, context: &mut Context<'_>) -> Poll<Option<Metadata>>;
     /// A client: the version of HTTP.
     fn version(&self) -> HttpVersion;
+    /// Whether no new calls are taken any more.
+    fn is_closed(&self) -> bool;
+    /// Waits until no new calls are taken any more, and tells what ended the connection, if that was an error.
+    fn poll_closed(&self, key: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<ConnectionError>>;
+    /// Waits for that no longer.
+    fn unwatch_closed(&self, key: WatchKey);
     /// A client: the outcome of a call, if it has one. What came before it is kept for the receiver.
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>>;
 }
@@ -313,6 +319,18 @@ where
 
     fn version(&self) -> HttpVersion {
         self.access(|access| access.endpoint().version())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed()
+    }
+
+    fn poll_closed(&self, key: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<ConnectionError>> {
+        self.poll_closed(key, context)
+    }
+
+    fn unwatch_closed(&self, key: WatchKey) {
+        self.unwatch_closed(key);
     }
 
     fn outcome(&self, call: CallId) -> Option<Result<(), Status>> {

@@ -143,6 +143,9 @@ impl Answer {
                 let _ = endpoint.finish(now, call, Err(&misuse_status(misuse)), &Metadata::new());
             }
         }
+        if Arc::strong_count(&self.call) > 1 {
+            self.call.remember_end(ended.unwrap_or(End::Finished));
+        }
         access.drop_call(call);
     }
 

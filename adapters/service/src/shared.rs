@@ -11,7 +11,7 @@ use antiphon::{CallId, Closing, ConnectionError, End, Event, InputEnd, Instant, 
 use bytes::BytesMut;
 
 use crate::link::{Started, Starting, lost_by};
-use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes, WatchKey};
+use crate::slots::{Queue, Slot, Slots, Ticket, Wait, Wakes, WatchKey, Watchers};
 use crate::{Endpoint, Peer, Pulled};
 
 /// What drives a connection, as seen by those who use it.
@@ -58,6 +58,8 @@ struct State<M> {
     ready: VecDeque<CallId>,
     queue: Queue,
     draining: bool,
+    /// Who waits until no new calls are taken.
+    closed: Watchers,
     /// What ended the connection, for the statuses of its calls.
     error: Option<ConnectionError>,
     /// When the machine was done with the connection.
@@ -115,6 +117,7 @@ where
             ready: VecDeque::new(),
             queue: Queue::default(),
             draining: false,
+            closed: Watchers::default(),
             error: None,
             over: None,
             aborted: None,
@@ -246,6 +249,48 @@ where
         drop(left);
     }
 
+    /// Whether no new calls are taken any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.access(|access| access.state.draining)
+    }
+
+    /// Waits until no new calls are taken any more, and tells what ended the connection, if that was an error.
+    pub(crate) fn poll_closed(
+        &self,
+        key: &mut WatchKey,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<ConnectionError>> {
+        let mut fresh: Option<Waker> = None;
+        self.drive.attend(self, context);
+        loop {
+            let waker = context.waker();
+            let (step, old) = self.access(|access| {
+                let state = &mut *access.state;
+                if state.draining {
+                    return (Step::Ready(state.error), None);
+                }
+                if state.closed.has(*key, waker) {
+                    return (Step::Waiting, None);
+                }
+                match fresh.take() {
+                    Some(fresh) => (Step::Waiting, state.closed.wait(key, fresh)),
+                    None => (Step::NeedsWaker, None),
+                }
+            });
+            drop(old);
+            match step {
+                Step::Ready(error) => return Poll::Ready(error),
+                Step::Waiting => return Poll::Pending,
+                Step::NeedsWaker => fresh = Some(waker.clone()),
+            }
+        }
+    }
+
+    pub(crate) fn unwatch_closed(&self, key: WatchKey) {
+        let left = self.access(|access| access.state.closed.leave(key));
+        drop(left);
+    }
+
     /// Starts a call, or waits in the queue for a slot. The driver is told with the message; without one the caller
     /// sends something next, or flushes.
     pub(crate) fn poll_start(
@@ -333,16 +378,24 @@ impl<M: Machine<Event = Event>> State<M> {
                     }
                 }
                 Event::Available => self.queue.call_next(now, wakes),
-                Event::Draining => {
-                    self.draining = true;
-                    self.queue.call_all(now, wakes);
-                }
+                Event::Draining => self.take_no_more(now, wakes),
             }
         }
-        if self.machine.closing() != Closing::Open && !self.draining {
-            self.draining = true;
-            self.queue.call_all(now, wakes);
+        let closing = self.machine.closing();
+        if closing != Closing::Open && !self.draining {
+            self.take_no_more(now, wakes);
         }
+        if closing == Closing::Closed && self.error.is_none() {
+            // What ended it by itself, such as the time, has told nobody why: it is told to who feeds.
+            self.error = self.machine.handle_input(now, &mut BytesMut::new()).err();
+        }
+    }
+
+    /// No call can be started any more: who waits for one learns it, and who waits for that.
+    fn take_no_more(&mut self, now: Instant, wakes: &mut Wakes) {
+        self.draining = true;
+        self.queue.call_all(now, wakes);
+        self.closed.take().for_each(|watcher| wakes.push(Some(watcher)));
     }
 
     fn notice(&mut self, call: CallId, wakes: &mut Wakes, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
@@ -485,8 +538,7 @@ where
         self.state.machine.handle_output_lost(now);
         self.endpoint().abort(now);
         self.settle();
-        self.state.draining = true;
-        self.state.queue.call_all(now, self.wakes);
+        self.state.take_no_more(now, self.wakes);
         self.state.slots.take_all(self.wakes);
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use antiphon::{Config, client, server};
-use antiphon_service::adapter::{AcceptPause, Configs, Places, cannot};
+use antiphon_service::adapter::{AcceptPause, Configs, Places, cannot, check_version};
 use antiphon_service::{Client, HttpVersion, Peer, Router, Shutdown, driver};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -158,7 +158,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Speaks this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1.
+    /// Speaks this version of HTTP: HTTP/2 with prior knowledge, or HTTP/1.1. With any other version connecting fails.
     pub fn new(version: HttpVersion) -> Self {
         Self { version, configs: Configs::default(), scheme: "http".into(), authority: None }
     }
@@ -188,8 +188,10 @@ impl Connector {
     /// clone of the client is dropped and its calls have ended.
     ///
     /// # Errors
-    /// When nobody answers there: the system's reason, and the address.
+    /// When nobody answers there: the system's reason, and the address. `InvalidInput` for a version of HTTP that is not
+    /// spoken here.
     pub async fn connect(&self, address: impl Display) -> io::Result<Client> {
+        check_version(self.version)?;
         let address = address.to_string();
         let stream = TcpStream::connect(&*address).await;
         let stream = stream.map_err(|error| cannot("connect to", &address, &error))?;
@@ -200,13 +202,17 @@ impl Connector {
 
     /// Connects over a transport that is there already, such as a Unix socket or a TLS stream.
     ///
+    /// # Errors
+    /// `InvalidInput` for a version of HTTP that is not spoken here.
+    ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn connect_over<T>(&self, transport: T, peer: Peer) -> Client
+    pub fn connect_over<T>(&self, transport: T, peer: Peer) -> io::Result<Client>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.start(transport, peer, "localhost")
+        check_version(self.version)?;
+        Ok(self.start(transport, peer, "localhost"))
     }
 
     fn start<T>(&self, transport: T, peer: Peer, authority: &str) -> Client

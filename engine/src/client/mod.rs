@@ -109,7 +109,8 @@ pub enum Read {
 }
 
 impl Connection {
-    /// A connection that speaks this version: HTTP/2 with prior knowledge, or HTTP/1.1 with one call at a time.
+    /// A connection that speaks this version: HTTP/2 with prior knowledge, or HTTP/1.1 with one call at a time. There is
+    /// no other here: `Http10` is taken for HTTP/1.1 and `Http3` for HTTP/2. The adapters refuse both.
     pub fn new(config: Arc<Config>, version: HttpVersion) -> Self {
         let mut http = ClientHttp::new(&config, version);
         let mut policy = Policy::new(&config);

@@ -59,7 +59,8 @@ macro_rules! methods {
                 message: Msg,
                 options: CallOptions,
             ) -> Result<Receiver<Msg, $wait>, Status> {
-                let call = self.client.server_stream_with(SERVER_STREAM, &self.codecs, message, options);
+                let method = Method::new(Shape::ServerStream);
+                let call = self.client.server_stream_with(SERVER_STREAM, method, &self.codecs, message, options);
                 call $($wait_for_it)*
             }
 
@@ -71,7 +72,8 @@ macro_rules! methods {
                 &self,
                 options: CallOptions,
             ) -> Result<ClientStream<Msg, Msg, $wait>, Status> {
-                self.client.client_stream_with(CLIENT_STREAM, &self.codecs, options) $($wait_for_it)*
+                let method = Method::new(Shape::ClientStream);
+                self.client.client_stream_with(CLIENT_STREAM, method, &self.codecs, options) $($wait_for_it)*
             }
 
             /// Each message comes back as soon as it arrives.
@@ -82,7 +84,8 @@ macro_rules! methods {
                 &self,
                 options: CallOptions,
             ) -> Result<BidiStream<Msg, Msg, $wait>, Status> {
-                self.client.bidi_with(BIDI, &self.codecs, options) $($wait_for_it)*
+                let method = Method::new(Shape::Bidi);
+                self.client.bidi_with(BIDI, method, &self.codecs, options) $($wait_for_it)*
             }
         }
     };

@@ -117,7 +117,7 @@ async fn smol_client(
     stream.set_nodelay(true)?;
     let connector = antiphon_smol::Connector::new(chapter.version).config(config());
     let connector = connector.authority(&address.to_string());
-    Ok(connector.connect_over(Tap::new(stream, recorder), Peer::Tcp(address)))
+    connector.connect_over(Tap::new(stream, recorder), Peer::Tcp(address))
 }
 
 async fn on_tokio(show: &mut Show<'_>) -> Result<(), Box<dyn Error>> {

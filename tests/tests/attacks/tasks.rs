@@ -188,7 +188,8 @@ fn a_paused_clock_makes_no_connection_spin() {
             let (near, far) = tokio::io::duplex(4096);
             let peer = || antiphon_tokio::Peer::Other("here".into());
             tokio::spawn(acceptor.serve_over(far, peer()));
-            let client = antiphon_tokio::Connector::new(HttpVersion::Http2).connect_over(near, peer());
+            let client =
+                antiphon_tokio::Connector::new(HttpVersion::Http2).connect_over(near, peer()).unwrap();
             client.unary(ECHO, Bytes::new(), CallOptions::new()).await.unwrap();
             let hour = CallOptions::new().timeout(Duration::from_secs(3600));
             let status = client.unary("/t.T/Never", Bytes::new(), hour).await.unwrap_err();

@@ -359,7 +359,8 @@ fn a_peer_that_speaks_something_else_is_told_of() {
     let texts = smol::block_on(async {
         let (near, mut far) = smol::net::unix::UnixStream::pair().unwrap();
         smol::io::AsyncWriteExt::write_all(&mut far, banner).await.unwrap();
-        let client = antiphon_smol::Connector::new(HttpVersion::Http2).connect_over(near, Peer::Unix(None));
+        let client =
+            antiphon_smol::Connector::new(HttpVersion::Http2).connect_over(near, Peer::Unix(None)).unwrap();
         let mut texts = Vec::new();
         for _ in 0..2 {
             let status = client.unary("/t.T/Echo", "hi".into(), CallOptions::new()).await.unwrap_err();

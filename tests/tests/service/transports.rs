@@ -191,3 +191,27 @@ fn a_driver_that_is_dropped_ends_its_calls() {
         drop(far);
     });
 }
+
+// What is not spoken is refused before anything is connected: nobody listens at that address.
+#[test]
+fn a_version_of_http_that_is_not_spoken_is_refused() {
+    use antiphon_service::{HttpVersion, Peer};
+
+    let refused = |error: std::io::Error| {
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("HttpVersion::Http2"), "{error}");
+    };
+    let (version, address, peer) = (HttpVersion::Http3, "127.0.0.1:0", || Peer::unknown());
+    smol::block_on(async {
+        refused(antiphon_smol::connect(address, version).await.unwrap_err());
+        let (near, _far) = smol::net::unix::UnixStream::pair().unwrap();
+        refused(antiphon_smol::Connector::new(version).connect_over(near, peer()).unwrap_err());
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        refused(antiphon_tokio::connect(address, version).await.unwrap_err());
+        let (near, _far) = tokio::io::duplex(1);
+        refused(antiphon_tokio::Connector::new(version).connect_over(near, peer()).unwrap_err());
+    });
+    refused(antiphon_blocking::connect(address, version).unwrap_err());
+}

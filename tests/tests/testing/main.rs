@@ -3,6 +3,7 @@
 mod channel;
 mod ends;
 mod halves;
+mod outcomes;
 mod threads;
 
 use core::future::Future;

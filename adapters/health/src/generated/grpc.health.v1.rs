@@ -398,6 +398,7 @@ impl HealthClient {
         self.client
             .server_stream_with(
                 "/grpc.health.v1.Health/Watch",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ServerStream),
                 &self.codecs.watch,
                 request,
                 options,
@@ -673,6 +674,9 @@ pub mod blocking {
             self.client
                 .server_stream_with(
                     "/grpc.health.v1.Health/Watch",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ServerStream,
+                    ),
                     &self.codecs.watch,
                     request,
                     options,

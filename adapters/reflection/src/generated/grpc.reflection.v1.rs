@@ -280,6 +280,7 @@ impl ServerReflectionClient {
         self.client
             .bidi_with(
                 "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
                 &self.codecs.server_reflection_info,
                 options,
             )
@@ -372,6 +373,7 @@ pub mod blocking {
             self.client
                 .bidi_with(
                     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
                     &self.codecs.server_reflection_info,
                     options,
                 )

@@ -17,7 +17,7 @@ use antiphon::{EndedBy, Metadata, Status};
 
 use super::{Around, Next, Work, caught, discard};
 use crate::Context;
-use crate::call::Call;
+use crate::call::{Call, ended_by};
 use crate::slots::{WatchKey, Watchers};
 
 type Outcome = Result<(), Status>;
@@ -121,13 +121,16 @@ impl Gate {
         wakers.0.into_iter().chain(wakers.1).for_each(Waker::wake);
     }
 
+    pub(crate) fn ended(&self) -> Option<EndedBy> {
+        self.state().outcome.as_ref().map(ended_by)
+    }
+
     /// Waits for the outcome: for whoever else wants to know.
     pub(crate) fn poll_watch(&self, key: &mut WatchKey, context: &mut task::Context<'_>) -> Poll<EndedBy> {
         let fresh = context.waker().clone();
         let mut state = self.state();
         match &state.outcome {
-            Some(Ok(())) => Poll::Ready(EndedBy::Answer),
-            Some(Err(status)) => Poll::Ready(status.ended()),
+            Some(outcome) => Poll::Ready(ended_by(outcome)),
             None => {
                 let old = state.watchers.wait(key, fresh);
                 drop(state);

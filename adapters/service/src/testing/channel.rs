@@ -8,6 +8,7 @@ use antiphon::rpc::HttpVersion;
 use antiphon::{Config, Instant, client, server};
 
 use super::pair::Pair;
+use crate::adapter::check_version;
 use crate::{Async, Blocking, Client, Link, Peer, Router, Service};
 
 /// A connection to a service, or to all that a router serves, in this process: over HTTP/2, with the default
@@ -221,8 +222,15 @@ pub struct ChannelBuilder {
 
 impl ChannelBuilder {
     /// The version of HTTP that the client speaks; the server finds out. Default: HTTP/2.
+    ///
+    /// # Panics
+    /// For a version that no client here speaks, as connecting fails.
     #[must_use]
+    #[track_caller]
     pub fn http_version(mut self, version: HttpVersion) -> Self {
+        if let Err(error) = check_version(version) {
+            panic!("{error}");
+        }
         self.version = version;
         self
     }

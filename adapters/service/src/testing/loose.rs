@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon::rpc::{HttpVersion, Messages, Payload};
-use antiphon::{CallId, End, Instant, Metadata, Misuse, SendError, Status};
+use antiphon::{CallId, ConnectionError, End, Instant, Metadata, Misuse, SendError, Status};
 use bytes::Bytes;
 
 use crate::link::{Calls, FinalAnswer, Received, Started, Starting, end_status};
@@ -254,6 +254,16 @@ impl Calls for Loose {
     fn poll_headers(&self, _: CallId, _: &mut Context<'_>) -> Poll<Option<Metadata>> {
         Poll::Ready(None)
     }
+
+    fn is_closed(&self) -> bool {
+        self.lock().ended.is_some()
+    }
+
+    fn poll_closed(&self, _: &mut WatchKey, context: &mut Context<'_>) -> Poll<Option<ConnectionError>> {
+        self.poll(context, |state| if state.ended.is_some() { Poll::Ready(None) } else { Poll::Pending })
+    }
+
+    fn unwatch_closed(&self, _: WatchKey) {}
 
     fn outcome(&self, _: CallId) -> Option<Result<(), Status>> {
         None

@@ -217,7 +217,7 @@ pub $async fn $client_name(
     request: $Request,
 ) -> ::core::result::Result<$runtime::Receiver<$Response $half>, $runtime::Status> {
     let options = $runtime::CallOptions::new();
-    self.client.server_stream_with("$path", &self.codecs.$name, request, options)$wait
+    self.client.server_stream_with("$path", $method, &self.codecs.$name, request, options)$wait
 }
 "#;
 
@@ -227,7 +227,7 @@ pub $async fn $client_name(
     &self,
 ) -> ::core::result::Result<$runtime::ClientStream<$Request, $Response $half>, $runtime::Status> {
     let options = $runtime::CallOptions::new();
-    self.client.client_stream_with("$path", &self.codecs.$name, options)$wait
+    self.client.client_stream_with("$path", $method, &self.codecs.$name, options)$wait
 }
 "#;
 
@@ -237,7 +237,7 @@ pub $async fn $client_name(
     &self,
 ) -> ::core::result::Result<$runtime::BidiStream<$Request, $Response $half>, $runtime::Status> {
     let options = $runtime::CallOptions::new();
-    self.client.bidi_with("$path", &self.codecs.$name, options)$wait
+    self.client.bidi_with("$path", $method, &self.codecs.$name, options)$wait
 }
 "#;
 

@@ -358,7 +358,14 @@ impl ThingsClient {
         ::antiphon_service::Status,
     > {
         let options = ::antiphon_service::CallOptions::new();
-        self.client.bidi_with("/docs.v1.Things/Put", &self.codecs.put, options).await
+        self.client
+            .bidi_with(
+                "/docs.v1.Things/Put",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                &self.codecs.put,
+                options,
+            )
+            .await
     }
 }
 #[allow(clippy::all, dead_code, deprecated)]
@@ -592,7 +599,13 @@ pub mod blocking {
             ::antiphon_service::Status,
         > {
             let options = ::antiphon_service::CallOptions::new();
-            self.client.bidi_with("/docs.v1.Things/Put", &self.codecs.put, options)
+            self.client
+                .bidi_with(
+                    "/docs.v1.Things/Put",
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                    &self.codecs.put,
+                    options,
+                )
         }
     }
     impl ::core::fmt::Debug for ThingsClient {

@@ -527,6 +527,7 @@ impl FeedServiceClient {
         self.client
             .server_stream_with(
                 "/feed.v1.FeedService/Watch",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ServerStream),
                 &self.codecs.watch,
                 request,
                 options,
@@ -544,6 +545,7 @@ impl FeedServiceClient {
         self.client
             .client_stream_with(
                 "/feed.v1.FeedService/UploadEvents",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ClientStream),
                 &self.codecs.upload_events,
                 options,
             )
@@ -558,7 +560,12 @@ impl FeedServiceClient {
     > {
         let options = ::antiphon_service::CallOptions::new();
         self.client
-            .bidi_with("/feed.v1.FeedService/Chat", &self.codecs.chat, options)
+            .bidi_with(
+                "/feed.v1.FeedService/Chat",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                &self.codecs.chat,
+                options,
+            )
             .await
     }
     /// What the clock of the server says.
@@ -904,6 +911,9 @@ pub mod blocking {
             self.client
                 .server_stream_with(
                     "/feed.v1.FeedService/Watch",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ServerStream,
+                    ),
                     &self.codecs.watch,
                     request,
                     options,
@@ -924,6 +934,9 @@ pub mod blocking {
             self.client
                 .client_stream_with(
                     "/feed.v1.FeedService/UploadEvents",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ClientStream,
+                    ),
                     &self.codecs.upload_events,
                     options,
                 )
@@ -941,7 +954,12 @@ pub mod blocking {
         > {
             let options = ::antiphon_service::CallOptions::new();
             self.client
-                .bidi_with("/feed.v1.FeedService/Chat", &self.codecs.chat, options)
+                .bidi_with(
+                    "/feed.v1.FeedService/Chat",
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                    &self.codecs.chat,
+                    options,
+                )
         }
         /// What the clock of the server says.
         pub fn now(

@@ -259,6 +259,7 @@ impl FeedServiceClient {
         self.client
             .server_stream_with(
                 "/feed.v1.FeedService/Watch",
+                ::antiphon_smol::Method::new(::antiphon_smol::Shape::ServerStream),
                 &self.codecs.watch,
                 request,
                 options,
@@ -276,6 +277,7 @@ impl FeedServiceClient {
         self.client
             .client_stream_with(
                 "/feed.v1.FeedService/UploadEvents",
+                ::antiphon_smol::Method::new(::antiphon_smol::Shape::ClientStream),
                 &self.codecs.upload_events,
                 options,
             )
@@ -290,7 +292,12 @@ impl FeedServiceClient {
     > {
         let options = ::antiphon_smol::CallOptions::new();
         self.client
-            .bidi_with("/feed.v1.FeedService/Chat", &self.codecs.chat, options)
+            .bidi_with(
+                "/feed.v1.FeedService/Chat",
+                ::antiphon_smol::Method::new(::antiphon_smol::Shape::Bidi),
+                &self.codecs.chat,
+                options,
+            )
             .await
     }
     /// What the clock of the server says.

@@ -904,7 +904,12 @@ impl EchoClient_ {
     > {
         let options = ::antiphon_service::CallOptions::new();
         self.client
-            .client_stream_with("/echo/Client", &self.codecs.client, options)
+            .client_stream_with(
+                "/echo/Client",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ClientStream),
+                &self.codecs.client,
+                options,
+            )
             .await
     }
     /// The method `echo.Clone`.
@@ -917,7 +922,13 @@ impl EchoClient_ {
     > {
         let options = ::antiphon_service::CallOptions::new();
         self.client
-            .server_stream_with("/echo/Clone", &self.codecs.clone, request, options)
+            .server_stream_with(
+                "/echo/Clone",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ServerStream),
+                &self.codecs.clone,
+                request,
+                options,
+            )
             .await
     }
     /// The method `echo.Type`.
@@ -928,7 +939,14 @@ impl EchoClient_ {
         ::antiphon_service::Status,
     > {
         let options = ::antiphon_service::CallOptions::new();
-        self.client.bidi_with("/echo/Type", &self.codecs.r#type, options).await
+        self.client
+            .bidi_with(
+                "/echo/Type",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                &self.codecs.r#type,
+                options,
+            )
+            .await
     }
     /// The method `echo.Self`.
     pub async fn self_(
@@ -1880,7 +1898,15 @@ pub mod blocking_ {
             ::antiphon_service::Status,
         > {
             let options = ::antiphon_service::CallOptions::new();
-            self.client.client_stream_with("/echo/Client", &self.codecs.client, options)
+            self.client
+                .client_stream_with(
+                    "/echo/Client",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ClientStream,
+                    ),
+                    &self.codecs.client,
+                    options,
+                )
         }
         /// The method `echo.Clone`.
         pub fn clone(
@@ -1892,7 +1918,15 @@ pub mod blocking_ {
         > {
             let options = ::antiphon_service::CallOptions::new();
             self.client
-                .server_stream_with("/echo/Clone", &self.codecs.clone, request, options)
+                .server_stream_with(
+                    "/echo/Clone",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ServerStream,
+                    ),
+                    &self.codecs.clone,
+                    request,
+                    options,
+                )
         }
         /// The method `echo.Type`.
         pub fn r#type(
@@ -1902,7 +1936,13 @@ pub mod blocking_ {
             ::antiphon_service::Status,
         > {
             let options = ::antiphon_service::CallOptions::new();
-            self.client.bidi_with("/echo/Type", &self.codecs.r#type, options)
+            self.client
+                .bidi_with(
+                    "/echo/Type",
+                    ::antiphon_service::Method::new(::antiphon_service::Shape::Bidi),
+                    &self.codecs.r#type,
+                    options,
+                )
         }
         /// The method `echo.Self`.
         pub fn self_(

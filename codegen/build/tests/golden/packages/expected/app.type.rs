@@ -213,6 +213,7 @@ impl AppClient {
         self.client
             .server_stream_with(
                 "/app.type.App/List",
+                ::antiphon_service::Method::new(::antiphon_service::Shape::ServerStream),
                 &self.codecs.list,
                 request,
                 options,
@@ -426,6 +427,9 @@ pub mod blocking {
             self.client
                 .server_stream_with(
                     "/app.type.App/List",
+                    ::antiphon_service::Method::new(
+                        ::antiphon_service::Shape::ServerStream,
+                    ),
                     &self.codecs.list,
                     request,
                     options,

@@ -10,6 +10,7 @@ use crate::token::Token;
 
 pub(crate) async fn play(venue: Venue) -> Played {
     one_port(&venue).await?;
+    by_get(&venue).await?;
     headers_are_read(&venue).await?;
     nobody_without_a_token(&venue).await?;
     name_by_name(&venue).await?;
@@ -46,6 +47,12 @@ impl Told {
         ensure(self.lines == lines, "these are other greetings")?;
         ensure(self.version.as_deref() == Some("v1"), "the greeter did not say its version")
     }
+}
+
+/// One name in, one greeting out.
+async fn greet_once(client: &GreetServiceClient) -> Result<Told, Status> {
+    let response = client.greet_once(named("Ann")).await?;
+    Ok(Told::new(&response.headers).hear(&response))
 }
 
 /// Many names in, one greeting out.
@@ -85,7 +92,8 @@ async fn one_port(venue: &Venue) -> Played {
     for (version, protocol, way) in WAYS {
         let client = connect(venue, version).await?.with(CallOptions::new().protocol(protocol));
         let shapes = [
-            ("many in, one out", greet(&client).await?, &["Hello, Ann!", "Hello, Bob!"][..]),
+            ("one in, one out", greet_once(&client).await?, &["Hello, Ann!"][..]),
+            ("many in, one out", greet(&client).await?, &["Hello, Ann!", "Hello, Bob!"]),
             (
                 "one in, many out",
                 greet_more(&client).await?,
@@ -102,6 +110,18 @@ async fn one_port(venue: &Venue) -> Played {
             )?;
             told.check(lines)?;
         }
+    }
+    Ok(())
+}
+
+/// A method without side effects, by HTTP GET: a link that caches understand.
+async fn by_get(venue: &Venue) -> Played {
+    scene("Asking changes nothing: Connect by GET, which caches understand")?;
+    for (version, name) in [(HttpVersion::Http11, "HTTP/1.1"), (HttpVersion::Http2, "HTTP/2")] {
+        let client = connect(venue, version).await?.with(CallOptions::new().use_get(true).codec("json"));
+        let told = greet_once(&client).await?;
+        writeln!(stdout(), "   GET over {name}: {}", told.lines.join(" "))?;
+        told.check(&["Hello, Ann!"])?;
     }
     Ok(())
 }
@@ -124,6 +144,7 @@ async fn nobody_without_a_token(venue: &Venue) -> Played {
             Ok(GreetServiceClient::new(client))
         };
         for (shape, result) in [
+            ("one in, one out", greet_once(&bare().await?).await),
             ("many in, one out", greet(&bare().await?).await),
             ("one in, many out", greet_more(&bare().await?).await),
             ("many in and out", greet_each(&bare().await?).await),

@@ -4,16 +4,18 @@ use antiphon_examples::proto::greet::v1::{
     GreetRequest, GreetResponse, GreetService, GreetServiceServer, blocking,
 };
 use antiphon_examples::tour::Adapter;
-use antiphon_service::{Blocking, Context, Receiver, Router, Sender, Status};
+use antiphon_service::{Blocking, Context, Cors, Receiver, Router, Sender, Status};
 
 use crate::token::Token;
 
 /// A greeter knows nobody yet.
 pub(crate) struct Greeter;
 
-/// What the server serves: the token is asked for before any handler runs.
+/// What the server serves: the token is asked for before any handler runs. Pages of any origin may send one, and read
+/// who greeted.
 pub(crate) fn router(adapter: Adapter) -> Router {
-    let router = Router::new().intercept(Token("let-me-in"));
+    let cors = Cors::any().request_header("Acme-Token").response_header("Greet-Version");
+    let router = Router::new().cors(cors).intercept(Token("let-me-in"));
     match adapter {
         Adapter::Blocking => router.add_service(blocking::GreetServiceServer::new(Greeter)),
         Adapter::Smol | Adapter::Tokio => router.add_service(GreetServiceServer::new(Greeter)),
@@ -21,6 +23,10 @@ pub(crate) fn router(adapter: Adapter) -> Router {
 }
 
 impl GreetService for Greeter {
+    async fn greet_once(&self, context: &Context, request: GreetRequest) -> Result<GreetResponse, Status> {
+        Ok(greeting(begin(context)?, &request.name))
+    }
+
     async fn greet(
         &self,
         context: &Context,
@@ -62,6 +68,10 @@ impl GreetService for Greeter {
 
 /// The same on a thread of its own for each call.
 impl blocking::GreetService for Greeter {
+    fn greet_once(&self, context: &Context, request: GreetRequest) -> Result<GreetResponse, Status> {
+        Ok(greeting(begin(context)?, &request.name))
+    }
+
     fn greet(
         &self,
         context: &Context,

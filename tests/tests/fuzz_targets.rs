@@ -19,7 +19,7 @@ edition = "2024"
 cargo-fuzz = true
 
 [dependencies]
-antiphon-tests = { path = "../tests" }
+antiphon-tests = { path = "../tests", features = ["zstd"] }
 libfuzzer-sys = "0.4"
 
 # Not a member of the workspace above it: libFuzzer needs a nightly compiler.

@@ -26,6 +26,15 @@ pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
 ///     .add("/greet.Greeter/Sleep", handler::blocking::unary(|_, request| Ok(request)));
 /// assert_eq!(router.len(), 2);
 /// ```
+///
+/// # What is not there
+/// A call of gRPC or gRPC-Web to a path that nobody serves gets `unimplemented`, in its protocol's own words. In Connect
+/// it gets the HTTP status 404 and nothing else, as the protocol has it: clients read that as `unimplemented` ("HTTP to
+/// Error Code"), and a content-type that does not fit the method as 415, with the types that do in `Accept-Post`. A
+/// [fallback](Router::fallback) answers otherwise.
+///
+/// It routes calls and no pages: what is no call, such as `GET /`, gets 404 without a body. Whoever wants both on one port
+/// puts a server of pages in front, or uses the rpc floor of the engine inside of that one.
 #[derive(Clone, Default)]
 pub struct Router {
     table: Arc<Table>,

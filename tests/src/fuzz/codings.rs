@@ -11,6 +11,7 @@ use super::codec::Target;
 
 /// All targets of this area by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    #[cfg(feature = "zstd")]
     ("codings_zstd", zstd),
     ("codings_br", br),
     ("codings_gzip", gzip),
@@ -22,6 +23,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 const MAX: usize = 1 << 16;
 
 /// Zstandard.
+#[cfg(feature = "zstd")]
 pub fn zstd(data: &[u8]) {
     check("zstd", data);
 }

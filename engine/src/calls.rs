@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::codec::envelope::PREFIX;
 use crate::rpc::Sink;
-use crate::{Fields, Head, HttpConnection, Instant, StartError, StreamKey};
+use crate::{Fields, Head, HttpConnection, Instant, Reply, StartError, StreamKey};
 
 /// The deadlines of all calls: only the earliest is remembered, and they are looked through when it is due. A call
 /// that ends before its deadline, as nearly all do, costs one comparison.
@@ -83,6 +83,11 @@ impl<H: HttpConnection> Sink for Answering<'_, H> {
 
     fn reset(&mut self, code: u32) {
         self.http.reset(self.now, self.key, code);
+    }
+
+    #[inline]
+    fn reply(&mut self, reply: &Reply<'_>) {
+        let _ = self.http.reply(self.now, self.key, reply);
     }
 }
 

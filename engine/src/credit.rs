@@ -175,6 +175,14 @@ impl Credit {
         true
     }
 
+    /// As [`released`](Credit::released), when [the credit is over](Credit::is_over).
+    #[inline]
+    pub(crate) fn released_late(&mut self, bytes: usize) -> bool {
+        let held = self.held - i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.held = if held < 0 { self.held } else { held };
+        held >= 0
+    }
+
     /// The application waits for `need` bytes in `held`. Reserves what that takes above the window, or waits for it.
     pub(crate) fn demand(&mut self, now: Instant, need: usize, who: u32, assembly: &mut Assembly) {
         let need = i64::try_from(need).unwrap_or(i64::MAX);
@@ -240,6 +248,12 @@ impl Credit {
     /// When the message under assembly must be complete.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
+    }
+
+    /// Whether the peer will send nothing more, and nothing is reserved for what it has sent.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.peer_ended && self.reserved == 0
     }
 
     /// The peer will send nothing more. What is held stays reserved until it is taken.

@@ -1,13 +1,16 @@
 //! Request and response heads, the same for every version of HTTP.
 
+use std::sync::Arc;
+
 use crate::Fields;
 
 /// The head of an HTTP request or response, neutral to the version of HTTP: control data and [`Fields`].
 ///
 /// A head is flat and reusable: [`Head::clear`] keeps the memory. `http` types stand at the edge, for users and
 /// foreign stacks: see [`Head::from_request_parts`] and its relatives.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Head {
+    origin: Origin,
     control: Vec<u8>,
     method_end: u32,
     scheme_end: u32,
@@ -18,7 +21,60 @@ pub struct Head {
     pub fields: Fields,
 }
 
+/// What heads have in common that are copies of one, and unchanged: it tells that they are equal without a look at
+/// them. None has it but those that a decoder has made again and again, and a clone, which may be changed, has not.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Origin(Option<Arc<()>>);
+
+impl Origin {
+    pub(crate) fn new() -> Self {
+        Self(Some(Arc::new(())))
+    }
+
+    /// Whether there is one.
+    #[inline]
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether heads of these origins are equal for sure.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Clone for Head {
+    fn clone(&self) -> Self {
+        let mut clone = Self::default();
+        clone.assign(self);
+        clone
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status && self.has_control_of(other) && self.fields == other.fields
+    }
+}
+
+impl Eq for Head {}
+
 impl Head {
+    /// Where this head is from.
+    #[inline]
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Says where this head is from. It must not change from now on but by what begins it anew.
+    pub(crate) fn set_origin(&mut self, origin: &Origin) {
+        self.origin = origin.clone();
+    }
+
     /// The head of a request. `path` includes the query. `authority` may be empty: then none is sent.
     pub fn request(method: &str, scheme: &str, authority: &str, path: &str) -> Self {
         let mut head = Self::default();
@@ -38,6 +94,7 @@ impl Head {
 
     /// [`Head::set_request`] with parts that were validated: all of them ASCII.
     pub(crate) fn set_request_bytes(&mut self, method: &[u8], scheme: &[u8], authority: &[u8], path: &[u8]) {
+        self.origin = Origin::default();
         self.status = 0;
         self.control.clear();
         self.control.extend_from_slice(method);
@@ -52,6 +109,7 @@ impl Head {
 
     /// Makes this head a copy of `other`, in the memory that it has.
     pub(crate) fn assign(&mut self, other: &Self) {
+        self.origin = Origin::default();
         self.control.clear();
         self.control.extend_from_slice(&other.control);
         self.method_end = other.method_end;
@@ -64,6 +122,7 @@ impl Head {
 
     /// Turns this head into that of a response, keeping its fields and its memory.
     pub fn set_response(&mut self, status: u16) {
+        self.origin = Origin::default();
         self.control.clear();
         (self.method_end, self.scheme_end, self.authority_end) = (0, 0, 0);
         self.has_authority = false;

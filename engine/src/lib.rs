@@ -124,5 +124,5 @@ pub use metadata::{IntoValue, Metadata, MetadataValue};
 pub use output::Output;
 pub use pump::Pump;
 pub use status::{Detail, EndedBy, Status};
-pub use streams::{HttpConnection, ReceiveEnd, StreamEvent, StreamKey};
+pub use streams::{HttpConnection, ReceiveEnd, Reply, StreamEvent, StreamKey};
 pub use time::Instant;

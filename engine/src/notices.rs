@@ -23,16 +23,24 @@ impl Notices {
     /// Notes a notice of the call at `index`.
     #[inline]
     pub(crate) fn set(&mut self, index: u32, kind: u8) {
-        let place = index as usize;
-        if place >= self.bits.len() {
-            self.bits.resize(place + 1, 0);
-        }
-        let Some(bits) = self.bits.get_mut(place) else { return };
+        self.replace(index, 0, kind);
+    }
+
+    /// Notes one kind in the place of another.
+    #[inline]
+    pub(crate) fn replace(&mut self, index: u32, old: u8, new: u8) {
+        let Some(bits) = self.bits.get_mut(index as usize) else { return self.first(index, new) };
         let before = *bits;
-        *bits = before | kind | LISTED;
+        *bits = before & !old | new | LISTED;
         if before & LISTED == 0 {
             self.enlist(index);
         }
+    }
+
+    #[cold]
+    fn first(&mut self, index: u32, kind: u8) {
+        self.bits.resize(index as usize + 1, 0);
+        self.replace(index, 0, kind);
     }
 
     fn enlist(&mut self, index: u32) {

@@ -6,7 +6,7 @@ use crate::codec::envelope::PREFIX;
 use crate::rpc::{HttpCaps, HttpVersion};
 use crate::{
     Closing, Config, ConnectionError, Fields, Head, HttpConnection, InputEnd, Instant, Limits, Machine,
-    Misuse, Output, ReceiveEnd, SendError, StartError, StreamEvent, StreamKey, http1, http2,
+    Misuse, Output, ReceiveEnd, Reply, SendError, StartError, StreamEvent, StreamKey, http1, http2,
 };
 use std::sync::Arc;
 
@@ -281,10 +281,21 @@ impl<S: Role> HttpConnection for Http<S> {
         delegate!(self, http => http.body(key), else None)
     }
 
+    #[inline]
+    fn poll_arrival(&mut self) -> Option<(StreamKey, Option<ReceiveEnd>)> {
+        delegate!(self, http => http.poll_arrival(), else None)
+    }
+
+    #[inline]
+    fn received(&mut self, key: StreamKey) -> Option<(&mut BytesMut, Option<ReceiveEnd>)> {
+        delegate!(self, http => http.received(key), else None)
+    }
+
     fn receive_end(&self, key: StreamKey) -> Option<ReceiveEnd> {
         delegate!(self, http => http.receive_end(key), else None)
     }
 
+    #[inline]
     fn release(&mut self, now: Instant, key: StreamKey, bytes: usize) -> Result<(), Misuse> {
         delegate!(self, http => http.release(now, key, bytes), else Err(Misuse::UnknownCall))
     }
@@ -299,6 +310,11 @@ impl<S: Role> HttpConnection for Http<S> {
 
     fn respond(&mut self, now: Instant, key: StreamKey, head: &Head, end: bool) -> Result<(), SendError> {
         delegate!(self, http => http.respond(now, key, head, end), else Err(Misuse::UnknownCall.into()))
+    }
+
+    #[inline]
+    fn reply(&mut self, now: Instant, key: StreamKey, reply: &Reply<'_>) -> Result<(), SendError> {
+        delegate!(self, http => http.reply(now, key, reply), else Err(Misuse::UnknownCall.into()))
     }
 
     fn poll_room(&mut self, key: StreamKey) -> Result<(), SendError> {
@@ -340,6 +356,7 @@ impl<S: Role> HttpConnection for Http<S> {
         delegate!(self, http => http.reset(now, key, code), else ());
     }
 
+    #[inline]
     fn drop_stream(&mut self, now: Instant, key: StreamKey) {
         delegate!(self, http => http.drop_stream(now, key), else ());
     }

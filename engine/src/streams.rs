@@ -59,6 +59,31 @@ pub enum ReceiveEnd {
     Stalled,
 }
 
+/// A whole answer: see [`HttpConnection::reply`].
+#[derive(Clone, Copy)]
+pub struct Reply<'a> {
+    /// The final head.
+    pub head: &'a Head,
+    /// The body, in parts that follow each other. Any of them may be empty.
+    pub body: [&'a [u8]; 3],
+    /// The trailers, if there are any.
+    pub trailers: Option<&'a Fields>,
+}
+
+impl Reply<'_> {
+    /// The bytes of the body.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.body.iter().map(|part| part.len()).sum()
+    }
+
+    /// Whether there is no body.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// An HTTP connection of any version, in either role: a [`Machine`] whose streams are worked on by these methods.
 ///
 /// All methods are `O(1)` besides the bytes they move. A key that is not known gives [`Misuse::UnknownCall`].
@@ -86,6 +111,20 @@ pub trait HttpConnection: Machine<Event = StreamEvent> {
     /// [`release`](HttpConnection::release); never append. `None` for an unknown key.
     fn body(&mut self, key: StreamKey) -> Option<&mut BytesMut>;
 
+    /// The next two events in one, if they are the `Opened` and the `Readable` of one stream: mostly a whole request, of
+    /// which this tells how it ended. `None`: see what [`poll_event`](Machine::poll_event) gives.
+    #[inline]
+    fn poll_arrival(&mut self) -> Option<(StreamKey, Option<ReceiveEnd>)> {
+        None
+    }
+
+    /// [`body`](HttpConnection::body) and [`receive_end`](HttpConnection::receive_end) in one.
+    #[inline]
+    fn received(&mut self, key: StreamKey) -> Option<(&mut BytesMut, Option<ReceiveEnd>)> {
+        let end = self.receive_end(key);
+        Some((self.body(key)?, end))
+    }
+
     /// How the receiving direction ended; `None` while it goes on. Bytes that came before may still be in `body`.
     fn receive_end(&self, key: StreamKey) -> Option<ReceiveEnd>;
 
@@ -111,6 +150,32 @@ pub trait HttpConnection: Machine<Event = StreamEvent> {
     /// # Errors
     /// [`SendError::Ended`] when the stream is gone, [`Misuse::HeadersSent`] after a final head.
     fn respond(&mut self, now: Instant, key: StreamKey, head: &Head, end: bool) -> Result<(), SendError>;
+
+    /// A server: sends a whole answer, as [`respond`](HttpConnection::respond), [`push`](HttpConnection::push) and an end
+    /// do one after the other.
+    ///
+    /// # Errors
+    /// As `respond`; nothing was taken then.
+    #[inline]
+    fn reply(&mut self, now: Instant, key: StreamKey, reply: &Reply<'_>) -> Result<(), SendError> {
+        self.reply_in_parts(now, key, reply)
+    }
+
+    /// What [`reply`](HttpConnection::reply) does, part by part.
+    ///
+    /// # Errors
+    /// As `reply`.
+    fn reply_in_parts(&mut self, now: Instant, key: StreamKey, reply: &Reply<'_>) -> Result<(), SendError> {
+        self.respond(now, key, reply.head, reply.is_empty() && reply.trailers.is_none())?;
+        for part in reply.body.into_iter().filter(|part| !part.is_empty()) {
+            self.push(key, part);
+        }
+        match reply.trailers {
+            Some(trailers) => self.finish_with_trailers(key, trailers),
+            None => self.finish(key),
+        }
+        Ok(())
+    }
 
     /// Whether a message may be queued now: the queue is below its limit. After [`SendError::Blocked`] a `Writable`
     /// follows.

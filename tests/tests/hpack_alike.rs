@@ -132,3 +132,19 @@ fn an_index_past_the_end_is_none_that_is_known() {
         assert!(past == 0xc0 && result.is_ok() || result.is_err(), "{past:#x} {result:?}");
     }
 }
+
+// A head belongs to the caller, who may change it between two blocks.
+#[test]
+fn a_head_that_was_changed_is_made_anew() {
+    let sent = Head::request("POST", "http", "localhost:80", "/feed.v1.Feed/Publish");
+    let mut encoder = Encoder::new(0);
+    let mut decoder = Decoder::new(4096, DecoderLimits::default());
+    let (mut head, mut block) = (Head::default(), Vec::new());
+    encoder.encode_request(&sent, &mut block);
+    for round in 0..6 {
+        assert_eq!(decoder.decode(&block, &mut head), Ok(Verdict::Good));
+        assert_eq!(head, sent, "round {round}");
+        head.fields.push("x-mine", b"1");
+        assert_ne!(head.clone(), sent);
+    }
+}

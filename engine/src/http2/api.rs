@@ -7,11 +7,12 @@ use crate::http2::connection::{Connection, Life};
 use crate::http2::frame::{HEADER_LEN, MAX_FRAME};
 use crate::http2::goaway::Drain;
 use crate::http2::heads::LAST_IDS;
+use crate::http2::reply::Templates;
 use crate::http2::settings::{DEFAULT_WINDOW, Role};
-use crate::http2::stream::{Place, Receiving, Sending, Slot};
+use crate::http2::stream::{Place, Receiving, Sending, Slot, notice};
 use crate::{
-    ConnectionError, Fields, Head, Http2Code, HttpConnection, Instant, Misuse, Output, ReceiveEnd, SendError,
-    StartError, StreamKey,
+    ConnectionError, Fields, Head, Http2Code, HttpConnection, Instant, Misuse, Output, ReceiveEnd, Reply,
+    SendError, StartError, StreamKey,
 };
 
 /// Streams that a client opens before it knows the server's limit.
@@ -79,6 +80,31 @@ impl Connection {
         }
     }
 
+    /// Gives credit back on a stream whose peer may send more.
+    #[inline(never)]
+    fn release_more(&mut self, index: u32, bytes: usize) -> Result<(), Misuse> {
+        let slot = self.store.slot(index);
+        if !slot.credit.released(bytes, index, &mut self.assembly) {
+            return Err(Misuse::OverRelease);
+        }
+        self.serve_assembly();
+        self.update(index);
+        Ok(())
+    }
+
+    /// The application lets go of a stream that is open on the wire.
+    #[inline(never)]
+    fn let_go(&mut self, index: u32) {
+        let slot = self.store.slot(index);
+        let unfinished = matches!(slot.sending, Sending::Head | Sending::Open);
+        let unanswered = self.role == Role::Client && slot.receiving != Receiving::Ended;
+        if unfinished || unanswered {
+            self.reset_stream(index, Http2Code::CANCEL.0, ReceiveEnd::Local);
+        } else {
+            self.discard(index, ReceiveEnd::Local);
+        }
+    }
+
     /// The most bytes that one stream can be made to hold.
     fn worst_case_stream(&self) -> usize {
         let limits = &self.limits;
@@ -133,23 +159,44 @@ impl HttpConnection for Connection {
     }
 
     fn body(&mut self, key: StreamKey) -> Option<&mut BytesMut> {
-        let index = self.store.index(key)?;
-        Some(&mut self.store.slot(index).body)
+        Some(&mut self.store.get_mut(key)?.body)
+    }
+
+    #[inline]
+    fn poll_arrival(&mut self) -> Option<(StreamKey, Option<ReceiveEnd>)> {
+        if self.available || self.draining {
+            return None;
+        }
+        let index = *self.ready.front()?;
+        let slot = self.store.slot(index);
+        if slot.notices != notice::OPENED | notice::READABLE {
+            return None;
+        }
+        slot.notices = 0;
+        slot.noticed = false;
+        self.ready.pop_front();
+        Some((StreamKey { index, generation: slot.generation }, slot.end))
+    }
+
+    #[inline]
+    fn received(&mut self, key: StreamKey) -> Option<(&mut BytesMut, Option<ReceiveEnd>)> {
+        let slot = self.store.get_mut(key)?;
+        Some((&mut slot.body, slot.end))
     }
 
     fn receive_end(&self, key: StreamKey) -> Option<ReceiveEnd> {
         self.store.get(key)?.end
     }
 
+    #[inline]
     fn release(&mut self, now: Instant, key: StreamKey, bytes: usize) -> Result<(), Misuse> {
         self.tick(now);
-        let index = self.store.index(key).ok_or(Misuse::UnknownCall)?;
-        if !self.store.slot(index).credit.released(bytes, index, &mut self.assembly) {
-            return Err(Misuse::OverRelease);
+        let index = key.index;
+        let slot = self.store.get_mut(key).ok_or(Misuse::UnknownCall)?;
+        if slot.credit.is_over() {
+            return if slot.credit.released_late(bytes) { Ok(()) } else { Err(Misuse::OverRelease) };
         }
-        self.serve_assembly();
-        self.update(index);
-        Ok(())
+        self.release_more(index, bytes)
     }
 
     fn demand(&mut self, now: Instant, key: StreamKey, need: usize) -> Result<(), Misuse> {
@@ -209,6 +256,11 @@ impl HttpConnection for Connection {
             self.schedule(index);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn reply(&mut self, now: Instant, key: StreamKey, reply: &Reply<'_>) -> Result<(), SendError> {
+        self.answer(now, key, reply)
     }
 
     fn poll_room(&mut self, key: StreamKey) -> Result<(), SendError> {
@@ -275,22 +327,21 @@ impl HttpConnection for Connection {
         }
     }
 
+    #[inline]
     fn drop_stream(&mut self, now: Instant, key: StreamKey) {
         self.tick(now);
-        let Some(index) = self.store.index(key) else { return };
-        let slot = self.store.slot(index);
+        let index = key.index;
+        let Some(slot) = self.store.get_mut(key) else { return };
         slot.held = false;
         slot.notices = 0;
         if !slot.open {
             return self.free(index);
         }
-        let unfinished = matches!(slot.sending, Sending::Head | Sending::Open);
-        let unanswered = self.role == Role::Client && slot.receiving != Receiving::Ended;
-        if unfinished || unanswered {
-            self.reset_stream(index, Http2Code::CANCEL.0, ReceiveEnd::Local);
-        } else {
-            self.discard(index, ReceiveEnd::Local);
+        if slot.sending.is_ending() && slot.credit.is_over() && slot.body.is_empty() {
+            // A request that was read and answered: nothing is to be discarded.
+            return;
         }
+        self.let_go(index);
     }
 
     fn knows(&self, key: StreamKey) -> bool {
@@ -323,6 +374,7 @@ impl HttpConnection for Connection {
             + streams.saturating_mul(self.worst_case_stream())
             + 2 * limits.assembly
             + header_tables
+            + Templates::WORST_CASE
             + control
             + 2 * limits.header_wire
             + (HEADER_LEN + MAX_FRAME)

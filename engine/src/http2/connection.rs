@@ -11,6 +11,7 @@ use crate::http2::flow::{ReceiveWindow, SendWindow};
 use crate::http2::goaway::Goaway;
 use crate::http2::heads::Block;
 use crate::http2::hpack::{Decoder, DecoderLimits, Encoder};
+use crate::http2::reply::Templates;
 use crate::http2::settings::{DEFAULT_TABLE, PeerSettings, Role};
 use crate::http2::store::Store;
 use crate::http2::stream::notice;
@@ -57,6 +58,8 @@ pub struct Connection {
 
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
+    /// A server's last answers.
+    pub(super) templates: Templates,
     /// Where heads go that nobody will see.
     pub(super) scratch_head: Head,
     /// Where blocks are encoded.
@@ -113,6 +116,7 @@ impl Connection {
             // Until our SETTINGS are acknowledged, the peer may use the table that RFC 9113 §6.5.2 gives it.
             decoder: Decoder::new(DEFAULT_TABLE, DecoderLimits::from(&limits)),
             encoder: Encoder::new(table),
+            templates: Templates::default(),
             scratch_head: Head::default(),
             scratch: Vec::new(),
             block: Block::default(),
@@ -235,32 +239,12 @@ impl Machine for Connection {
         self.run_timers();
     }
 
+    #[inline]
     fn poll_event(&mut self) -> Option<StreamEvent> {
-        if std::mem::take(&mut self.available) {
-            return Some(StreamEvent::Available);
+        if self.ready.is_empty() && !self.available && !self.draining {
+            return None;
         }
-        if std::mem::take(&mut self.draining) {
-            return Some(StreamEvent::Draining);
-        }
-        while let Some(&index) = self.ready.front() {
-            let slot = self.store.slot(index);
-            let key = StreamKey { index, generation: slot.generation };
-            let bit = slot.notices & slot.notices.wrapping_neg();
-            slot.notices &= !bit;
-            if slot.notices == 0 {
-                slot.noticed = false;
-                self.ready.pop_front();
-            }
-            match bit {
-                notice::OPENED => return Some(StreamEvent::Opened(key)),
-                notice::READABLE => return Some(StreamEvent::Readable(key)),
-                notice::WRITABLE => return Some(StreamEvent::Writable(key)),
-                notice::LOST => return Some(StreamEvent::Lost(key)),
-                notice::STOPPED => return Some(StreamEvent::Stopped(key, self.store.slot(index).stop_code)),
-                _ => {}
-            }
-        }
-        None
+        self.next_event()
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Output) -> bool {
@@ -289,5 +273,35 @@ impl Machine for Connection {
             Life::Closing => Closing::ShutWrite,
             Life::Closed => Closing::Closed,
         }
+    }
+}
+
+impl Connection {
+    fn next_event(&mut self) -> Option<StreamEvent> {
+        if std::mem::take(&mut self.available) {
+            return Some(StreamEvent::Available);
+        }
+        if std::mem::take(&mut self.draining) {
+            return Some(StreamEvent::Draining);
+        }
+        while let Some(&index) = self.ready.front() {
+            let slot = self.store.slot(index);
+            let key = StreamKey { index, generation: slot.generation };
+            let bit = slot.notices & slot.notices.wrapping_neg();
+            slot.notices &= !bit;
+            if slot.notices == 0 {
+                slot.noticed = false;
+                self.ready.pop_front();
+            }
+            match bit {
+                notice::OPENED => return Some(StreamEvent::Opened(key)),
+                notice::READABLE => return Some(StreamEvent::Readable(key)),
+                notice::WRITABLE => return Some(StreamEvent::Writable(key)),
+                notice::LOST => return Some(StreamEvent::Lost(key)),
+                notice::STOPPED => return Some(StreamEvent::Stopped(key, self.store.slot(index).stop_code)),
+                _ => {}
+            }
+        }
+        None
     }
 }

@@ -32,7 +32,13 @@ impl Control {
         Self { start: true, ..Self::default() }
     }
 
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
+        let any = self.pongs.len() | self.settings_acks as usize | self.resets.len();
+        any > 0 && self.is_overfull()
+    }
+
+    fn is_overfull(&self) -> bool {
         self.pongs.len() >= MAX_PONGS || self.settings_acks as usize * 9 + self.resets.len() * 13 >= MAX_OWED
     }
 

@@ -168,7 +168,7 @@ impl Connection {
         }
         let index = self.store.allocate();
         let slot = self.store.slot(index);
-        let verdict = match self.decoder.decode(block, &mut slot.head) {
+        let verdict = match self.decoder.decode_again(block, &mut slot.head) {
             Ok(verdict) => verdict,
             Err(error) => {
                 self.store.release(index);
@@ -195,6 +195,7 @@ impl Connection {
         Ok(())
     }
 
+    #[inline(always)]
     fn start_remote(&mut self, id: u32, index: u32, end: Option<ReceiveEnd>, length: Option<u64>) {
         let credit = self.new_credit();
         let window = self.peer.initial_window_size;
@@ -264,7 +265,7 @@ impl Connection {
     /// A response head at a client, informational ones included (RFC 9113 §8.1).
     fn response(&mut self, index: u32, end_stream: bool, block: &[u8]) -> Result<(), Fault> {
         let slot = self.store.slot(index);
-        match self.decoder.decode(block, &mut slot.head)? {
+        match self.decoder.decode_again(block, &mut slot.head)? {
             Verdict::Good => {}
             Verdict::TooLarge => return self.too_large(index),
             Verdict::Malformed(reason) => return self.stream_error(index, Fault::protocol(reason)),

@@ -28,7 +28,7 @@ impl Finished for Slot {
 
 impl Connection {
     /// Puts notices on a stream for the application.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note(&mut self, index: u32, bits: u8) {
         let slot = self.store.slot(index);
         if slot.held {
@@ -109,6 +109,7 @@ impl Connection {
     }
 
     /// Our END_STREAM is out.
+    #[inline]
     pub(super) fn end_send(&mut self, index: u32) {
         let slot = self.store.slot(index);
         slot.sending = Sending::Done;
@@ -202,6 +203,7 @@ impl Connection {
     }
 
     /// Frees a slot that neither the wire nor the application uses.
+    #[inline(always)]
     pub(super) fn free(&mut self, index: u32) {
         let slot = self.store.slot(index);
         slot.credit.discard(index, &mut self.assembly);

@@ -51,6 +51,7 @@ mod heads;
 mod lifecycle;
 mod queue;
 mod receive;
+mod reply;
 mod settings;
 mod store;
 mod stream;

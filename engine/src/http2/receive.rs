@@ -28,7 +28,10 @@ impl Connection {
         if self.preface_left > 0 {
             *used = self.consume_preface(input)?;
         }
-        while self.preface_left == 0 && self.life == Life::Open && !self.control.is_full() {
+        if self.preface_left > 0 {
+            return Ok(());
+        }
+        while self.life == Life::Open && !self.control.is_full() {
             let rest = input.get(*used..).unwrap_or_default();
             let Some(header) = FrameHeader::decode(rest) else { break };
             self.check_header(header)?;
@@ -137,10 +140,12 @@ impl Connection {
                 *left = rest;
             }
             slot.body.extend_from_slice(data);
-            self.note(index, notice::READABLE);
         }
         if end {
             return self.end_stream(index);
+        }
+        if wanted > 0 {
+            self.note(index, notice::READABLE);
         }
         self.update(index);
         Ok(())

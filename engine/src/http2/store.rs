@@ -102,6 +102,7 @@ impl Store {
     }
 
     /// Gives a slot back; its keys are unknown from now on.
+    #[inline(always)]
     pub(super) fn release(&mut self, index: u32) {
         self.slot(index).recycle();
         self.free.push(index);
@@ -122,6 +123,12 @@ impl Store {
     #[inline]
     pub(super) fn get(&self, key: StreamKey) -> Option<&Slot> {
         self.slots.get(key.index as usize).filter(|slot| slot.held && slot.generation == key.generation)
+    }
+
+    /// The slot of a key, to work on.
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Slot> {
+        self.slots.get_mut(key.index as usize).filter(|slot| slot.held && slot.generation == key.generation)
     }
 
     /// The index of a key, unless the application has dropped it.
@@ -174,6 +181,7 @@ impl Store {
     }
 
     /// Opens the idle id `id` in a slot.
+    #[inline(always)]
     pub(super) fn open(&mut self, id: u32, index: u32) {
         self.append(id, index);
     }
@@ -213,7 +221,7 @@ impl Store {
     }
 
     /// Remembers why the open id `id` is closed from now on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn close(&mut self, id: u32, why: Closed) {
         if id < self.base {
             self.far.retain(|entry| entry.0 != id);

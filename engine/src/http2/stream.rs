@@ -131,6 +131,9 @@ pub(super) struct Slot {
     /// frame header in front. A server's encoder has no table, so that the order of encoding means nothing.
     pub(super) answer: Vec<u8>,
     pub(super) answer_head: u32,
+    /// If not 0, `answer` is a whole answer: the frames of head, body and trailers. The body has so many bytes, behind the
+    /// header of its frame.
+    pub(super) whole: u32,
     pub(super) head_pending: bool,
     /// There are informational heads to send before the final one.
     pub(super) has_interim: bool,
@@ -168,6 +171,7 @@ impl Slot {
             expected: None,
             answer: Vec::new(),
             answer_head: 0,
+            whole: 0,
             head_pending: false,
             has_interim: false,
             outgoing: None,
@@ -260,6 +264,7 @@ impl Slot {
     }
 
     /// Forgets what was to be sent.
+    #[inline(always)]
     pub(super) fn clear_output(&mut self) {
         self.head_pending = false;
         if std::mem::take(&mut self.has_interim) {
@@ -267,6 +272,7 @@ impl Slot {
         }
         self.answer.clear();
         self.answer_head = 0;
+        self.whole = 0;
         self.queue.clear();
     }
 

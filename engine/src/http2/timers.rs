@@ -182,6 +182,7 @@ impl Connection {
         self.block.shrink();
         self.decoder.shrink();
         self.encoder.shrink();
+        self.templates = Default::default();
         self.scratch_head = crate::Head::default();
         self.scratch = Vec::new();
         for list in [&mut self.ring, &mut self.starved, &mut self.ready] {

@@ -71,6 +71,10 @@ impl Connection {
         let connection_open = self.send_window.available() > 0;
         let slot = self.store.slot(index);
         slot.place = Place::Nowhere;
+        if slot.whole > 0 && self.send_whole(index, out) {
+            return;
+        }
+        let slot = self.store.slot(index);
         if slot.ready(connection_open) == Ready::Yes {
             let is_new = slot.id == 0;
             if is_new || slot.has_interim {

@@ -8,6 +8,9 @@ use crate::codec::envelope::{self, COMPRESSED, PREFIX, TRAILERS};
 use crate::codec::{grpc_status, web_trailers};
 use crate::{Fields, Metadata, Status};
 
+/// The last envelope of a call that ended well and has no trailers of its own.
+pub(crate) const GOOD_END: &[u8] = b"\x80\0\0\0\x10grpc-status: 0\r\n";
+
 /// Sends an envelope, in base64 if `text`: one padded piece, so that the peer can decode it without waiting.
 #[inline]
 pub(crate) fn put_envelope(
@@ -16,10 +19,7 @@ pub(crate) fn put_envelope(
     text: Option<&mut BytesMut>,
     out: &mut impl Sink,
 ) {
-    let flags = if payload.is_compressed() { flags | COMPRESSED } else { flags };
-    // Whoever sends has checked the length.
-    let length = u32::try_from(payload.bytes().len()).unwrap_or(u32::MAX);
-    let prefix = envelope::encode(flags, length);
+    let prefix = prefix_of(flags, payload);
     match (text, payload) {
         (None, Payload::Shared(bytes)) if !bytes.is_empty() => {
             out.data(&prefix);
@@ -28,6 +28,15 @@ pub(crate) fn put_envelope(
         (None, payload) => out.message(&prefix, payload.bytes()),
         (Some(text), payload) => put_text(&prefix, payload.bytes(), text, out),
     }
+}
+
+/// The prefix of an envelope around `payload`.
+#[inline]
+pub(crate) fn prefix_of(flags: u8, payload: Payload<'_>) -> [u8; PREFIX] {
+    let flags = if payload.is_compressed() { flags | COMPRESSED } else { flags };
+    // Whoever sends has checked the length.
+    let length = u32::try_from(payload.bytes().len()).unwrap_or(u32::MAX);
+    envelope::encode(flags, length)
 }
 
 fn put_text(prefix: &[u8; PREFIX], payload: &[u8], text: &mut BytesMut, out: &mut impl Sink) {
@@ -84,6 +93,10 @@ mod tests {
         let mut block = Vec::new();
         web_trailers::encode(&fields, &mut block);
         assert_eq!(block, web_trailers::GOOD_END);
+        let mut out: Vec<Part> = Vec::new();
+        put_trailers(None, &Metadata::new(), &mut fields, &mut block, None, &mut out);
+        let Some(Part::Data(prefix)) = out.first() else { panic!("{out:?}") };
+        assert_eq!(GOOD_END, [prefix, web_trailers::GOOD_END].concat());
     }
 
     #[test]

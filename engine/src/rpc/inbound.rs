@@ -99,6 +99,7 @@ impl Inbound {
     }
 
     /// Takes what [`look`](Inbound::look) found.
+    #[inline(always)]
     pub(crate) fn take(&mut self, body: &mut BytesMut, length: usize) -> Bytes {
         match self.framing {
             Framing::Text => take(&mut self.decoded, length),
@@ -119,6 +120,7 @@ impl Inbound {
     }
 
     /// Takes a run that [`look`](Inbound::look) found.
+    #[inline(always)]
     pub(crate) fn take_run(&mut self, body: &mut BytesMut, length: usize, count: usize) -> Messages {
         let bytes = self.take(body, length);
         Messages::enveloped(bytes, count, self.coding.as_ref(), self.max)

@@ -197,6 +197,7 @@ pub(crate) fn scan(body: &[u8], max: usize, legal: u8, most: usize) -> Front {
 }
 
 /// Takes the first `length` bytes out of `body`, without a copy.
+#[inline(always)]
 pub(crate) fn take(body: &mut BytesMut, length: usize) -> Bytes {
     body.split_to(length.min(body.len())).freeze()
 }

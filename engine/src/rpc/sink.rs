@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::codec::envelope::PREFIX;
-use crate::{Fields, Head};
+use crate::{Fields, Head, Reply};
 
 /// Where the output of a call goes, in order: a head, bytes, and one end. Implemented over a stream of an HTTP
 /// connection, over a channel to a foreign HTTP stack, or over a list of parts in a test.
@@ -40,6 +40,20 @@ pub trait Sink {
     /// far as that is known: of an error that is larger, its code at least is told. Default: not known.
     fn max_header_list(&self) -> usize {
         usize::MAX
+    }
+
+    /// A whole answer: head, body, end.
+    #[inline]
+    fn reply(&mut self, reply: &Reply<'_>) {
+        self.head(reply.head, reply.is_empty() && reply.trailers.is_none());
+        for part in reply.body.into_iter().filter(|part| !part.is_empty()) {
+            self.data(part);
+        }
+        match reply.trailers {
+            Some(trailers) => self.trailers(trailers),
+            None if reply.is_empty() => {}
+            None => self.end(),
+        }
     }
 
     /// The end before its time: both directions that are still open are reset, with a code of HTTP/2 (RFC 9113 §7).

@@ -104,9 +104,15 @@ impl Connection {
             Phase::Ended(End::Deadline) => return Ok(Read::End(ReadEnd::Deadline)),
             _ => {}
         }
-        let end = self.http.receive_end(key);
-        let Some(body) = self.http.body(key) else { return Ok(Read::End(ReadEnd::Lost)) };
+        let Some((body, end)) = self.http.received(key) else { return Ok(Read::End(ReadEnd::Lost)) };
         let before = body.len();
+        if slot.phase == Phase::Open {
+            if let Some(messages) = slot.call.receive_whole(body, end) {
+                slot.need = 0;
+                self.http.release(self.now, key, before)?;
+                return Ok(Read::Messages(messages));
+            }
+        }
         let read = slot.call.receive(self.now, body, end);
         let taken = before.saturating_sub(body.len());
         if taken > 0 {
@@ -213,7 +219,11 @@ impl Connection {
         let slot = find(&mut self.slots, key).ok_or(Misuse::UnknownCall)?;
         let mut out = Answering { http: &mut self.http, now: self.now, key };
         slot.call.answer(headers, payload, trailers, &mut out)?;
-        self.end_call(key, End::Finished);
+        if slot.phase == Phase::Open {
+            slot.phase = Phase::Ended(End::Finished);
+            let (timed, whole) = (slot.call.deadline().is_some(), slot.call.has_whole_request());
+            self.ended(key, End::Finished, timed, whole);
+        }
         Ok(())
     }
 

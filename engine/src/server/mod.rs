@@ -182,9 +182,15 @@ impl Connection {
 
     /// Takes what happened below.
     fn absorb(&mut self) {
-        while let Some(event) = self.http.poll_event() {
+        loop {
+            if let Some((key, end)) = self.http.poll_arrival() {
+                self.begin(key, notices::STARTED | notices::READABLE);
+                self.look_at(key, end);
+                continue;
+            }
+            let Some(event) = self.http.poll_event() else { return };
             match event {
-                StreamEvent::Opened(key) => self.begin(key),
+                StreamEvent::Opened(key) => self.begin(key, notices::STARTED),
                 StreamEvent::Readable(key) => self.arrived(key),
                 StreamEvent::Writable(key) => {
                     if self.is_open(key) {
@@ -207,8 +213,9 @@ impl Connection {
         }
     }
 
-    /// A request head has arrived.
-    fn begin(&mut self, key: StreamKey) {
+    /// A request head has arrived, perhaps with more.
+    #[inline(always)]
+    fn begin(&mut self, key: StreamKey, kinds: u8) {
         let Some(head) = self.http.head(key) else { return };
         let caps = self.http.caps();
         let place = key.index as usize;
@@ -230,10 +237,11 @@ impl Connection {
         if let Some(deadline) = slot.call.deadline() {
             self.deadlines.add(deadline);
         }
-        self.notices.set(key.index, notices::STARTED);
         if slot.call.is_answered() {
-            self.settle(key);
+            self.notices.set(key.index, notices::STARTED);
+            return self.settle(key);
         }
+        self.notices.set(key.index, kinds);
     }
 
     /// Something of a request has arrived, or its end.
@@ -242,7 +250,14 @@ impl Connection {
             return;
         }
         self.notices.set(key.index, notices::READABLE);
-        match self.http.receive_end(key) {
+        let end = self.http.receive_end(key);
+        self.look_at(key, end);
+    }
+
+    /// An end of the request that is not clean is one of the call, if that has none.
+    #[inline]
+    fn look_at(&mut self, key: StreamKey, end: Option<ReceiveEnd>) {
+        match end {
             None | Some(ReceiveEnd::Clean | ReceiveEnd::Local | ReceiveEnd::Unprocessed) => {}
             Some(ReceiveEnd::Reset(code)) => self.end_call(key, End::Cancelled { reset: Some(code) }),
             Some(ReceiveEnd::Malformed(_) | ReceiveEnd::TooLarge) => {
@@ -264,26 +279,30 @@ impl Connection {
     /// Fixes the outcome of a call; a later one changes nothing.
     fn end_call(&mut self, key: StreamKey, end: End) {
         let Some(slot) = find(&mut self.slots, key) else { return };
-        if slot.phase != Phase::Open {
-            return;
+        if slot.phase == Phase::Open {
+            slot.phase = Phase::Ended(end);
+            let by_peer = matches!(end, End::Cancelled { .. } | End::Lost);
+            if by_peer {
+                slot.call.stopped();
+            }
+            let (timed, whole) = (slot.call.deadline().is_some(), slot.call.has_whole_request());
+            self.ended(key, end, timed, whole || by_peer);
         }
-        slot.phase = Phase::Ended(end);
+    }
+
+    /// A call has its outcome. `timed`: it had a deadline; `whole`: nothing of its request needs to be stopped.
+    #[inline(always)]
+    fn ended(&mut self, key: StreamKey, end: End, timed: bool, whole: bool) {
         self.open -= 1;
-        if slot.call.deadline().is_some() {
+        if timed {
             self.deadlines.remove();
         }
-        match end {
-            End::Finished | End::Deadline => {
-                if self.http.receive_end(key).is_none() {
-                    self.http.stop_reading(self.now, key);
-                }
-            }
-            End::Cancelled { .. } | End::Lost => slot.call.stopped(),
+        if !whole && self.http.receive_end(key).is_none() {
+            self.http.stop_reading(self.now, key);
         }
-        self.notices.unset(key.index, notices::WRITABLE);
         // A reader that waits is told, too; one that has finished the call itself does not wait.
         let reader = if end == End::Finished { 0 } else { notices::READABLE };
-        self.notices.set(key.index, reader | notices::ENDED);
+        self.notices.replace(key.index, notices::WRITABLE, reader | notices::ENDED);
     }
 
     /// The connection has ended: so have its calls.
@@ -367,22 +386,23 @@ impl Connection {
     /// The event of a notice, if it still has a meaning. That bytes have arrived is told when they complete something:
     /// this is looked at here and not on arrival, so that it does not matter how they were cut.
     fn event(&mut self, index: u32, kind: u8) -> Option<Event> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.slots.get(index as usize).filter(|slot| slot.phase != Phase::Free)?;
         let call = CallId { index, generation: slot.generation };
-        Some(match (kind, slot.phase) {
-            (_, Phase::Free) => return None,
-            (notices::STARTED, _) => Event::Started(call),
-            (notices::READABLE, Phase::Open) => {
-                let worth = slot.need == 0
-                    || self.http.body(call.key()).map_or(0, |body| body.len()) >= slot.need
-                    || self.http.receive_end(call.key()).is_some();
-                return worth.then_some(Event::Readable(call));
+        match kind {
+            notices::STARTED => Some(Event::Started(call)),
+            notices::READABLE if slot.need == 0 || slot.phase != Phase::Open => Some(Event::Readable(call)),
+            notices::READABLE => {
+                let need = slot.need;
+                let (body, end) = self.http.received(call.key())?;
+                (body.len() >= need || end.is_some()).then_some(Event::Readable(call))
             }
-            (notices::READABLE, _) => Event::Readable(call),
-            (notices::WRITABLE, _) => Event::Writable(call),
-            (notices::ENDED, Phase::Ended(end)) => Event::Ended(call, end),
-            _ => return None,
-        })
+            notices::WRITABLE => Some(Event::Writable(call)),
+            notices::ENDED => match slot.phase {
+                Phase::Ended(end) => Some(Event::Ended(call, end)),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::table::{OVERHEAD, Table};
 use super::validate;
 use super::{DecodeError, DecoderLimits, Verdict, huffman};
 use crate::Head;
+use crate::head::Origin;
 
 /// The largest block that is remembered with its head, in bytes.
 const MEMO_BLOCK: usize = 512;
@@ -98,13 +99,36 @@ impl Decoder {
     /// # Errors
     /// The connection must end: see [`DecodeError`]. The decoder is of no use afterwards.
     pub fn decode(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
-        let generation = self.fields.table.generation();
-        let settled = self.fields.required.is_none();
-        if let Some(memo) = self.known.as_mut().and_then(|known| known.memo(block, generation, settled)) {
-            self.length = memo.length;
+        if let Some(memo) = self.recall(block) {
             head.assign(&memo.head);
             return Ok(Verdict::Good);
         }
+        self.decode_unknown(block, head)
+    }
+
+    /// [`decode`](Decoder::decode) into a head that nothing else changes: mostly it is this very one already.
+    #[inline]
+    pub(crate) fn decode_again(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
+        if let Some(memo) = self.recall(block) {
+            if !memo.head.origin().is(head.origin()) {
+                memo.give(head);
+            }
+            return Ok(Verdict::Good);
+        }
+        self.decode_unknown(block, head)
+    }
+
+    /// The memo of this very block, as long as it means the same.
+    #[inline]
+    fn recall(&mut self, block: &[u8]) -> Option<&mut Memo> {
+        let settled = self.fields.required.is_none();
+        let memo = self.known.as_mut()?.memo(block, self.fields.table.generation(), settled)?;
+        self.length = memo.length;
+        Some(memo)
+    }
+
+    #[inline(never)]
+    fn decode_unknown(&mut self, block: &[u8], head: &mut Head) -> Result<Verdict, DecodeError> {
         let result = self.decode_new(block, head);
         self.fields.scratch.shrink();
         self.assembly.shrink(SCRATCH);
@@ -172,14 +196,25 @@ impl Decoder {
     }
 }
 
+impl Memo {
+    /// Makes `head` a copy that is known to be one.
+    fn give(&mut self, head: &mut Head) {
+        if !self.head.origin().is_known() {
+            self.head.set_origin(&Origin::new());
+        }
+        head.assign(&self.head);
+        head.set_origin(self.head.origin());
+    }
+}
+
 impl Known {
     /// The memo of this very block.
     #[inline]
-    fn memo(&mut self, block: &[u8], generation: u64, settled: bool) -> Option<&Memo> {
+    fn memo(&mut self, block: &[u8], generation: u64, settled: bool) -> Option<&mut Memo> {
         let same = |memo: &Memo| memo.generation == generation && memo.block == block;
         let place = self.memos.iter().position(same).filter(|_| settled && !block.is_empty())?;
         self.oldest = 1 - place;
-        self.memos.get(place)
+        self.memos.get_mut(place)
     }
 
     /// Takes the indexed fields at the front of a block: from one that began with the same, or one by one. Returns how

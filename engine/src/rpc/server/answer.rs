@@ -8,10 +8,10 @@ use crate::codec::{connect_error, grpc_status};
 use crate::rpc::connect::{Decimal, push_trailers, put_end_stream};
 use crate::rpc::direction::{AnswerEvent, Refusal as Refused};
 use crate::rpc::grpc::OK_TRAILERS;
-use crate::rpc::grpc_web::{put_envelope, put_trailers};
+use crate::rpc::grpc_web::{GOOD_END, prefix_of, put_envelope, put_trailers};
 use crate::rpc::inbound::Framing;
 use crate::rpc::{Payload, Protocol, Sink};
-use crate::{Fields, Head, Metadata, Misuse, SendError, Status};
+use crate::{Fields, Head, Metadata, Misuse, Reply, SendError, Status};
 
 /// What is needed to send an answer. Recycled.
 #[derive(Debug, Default)]
@@ -130,6 +130,10 @@ impl ServerCall {
         out: &mut impl Sink,
     ) -> Result<(), SendError> {
         self.check_payload(payload)?;
+        if self.answer == Answer::Fresh && self.replies_with(payload, trailers) {
+            self.put_reply(headers, payload, trailers, out);
+            return Ok(());
+        }
         if self.answer != Answer::Fresh && !headers.is_empty() && !self.answer.is_over() {
             return Err(Misuse::HeadersSent.into());
         }
@@ -144,6 +148,42 @@ impl ServerCall {
         self.put_message(payload, out);
         self.put_end(None, trailers, out);
         Ok(())
+    }
+
+    /// Whether a good answer can go in one piece: all but those of streams of Connect, those in base64, those of gRPC-Web
+    /// with trailers of their own, and large messages that are shared.
+    #[inline]
+    fn replies_with(&self, payload: Payload<'_>, trailers: &Metadata) -> bool {
+        self.head.framing == Framing::Envelopes
+            && !is_large(payload)
+            && match self.head.protocol {
+                Some(Protocol::Grpc) => true,
+                Some(Protocol::GrpcWeb) => trailers.is_empty(),
+                _ => false,
+            }
+    }
+
+    /// Sends a good answer of one message in one piece.
+    fn put_reply(
+        &mut self,
+        headers: &Metadata,
+        payload: Payload<'_>,
+        trailers: &Metadata,
+        out: &mut impl Sink,
+    ) {
+        self.answer = Answer::Finished;
+        self.make_head(headers);
+        let prefix = prefix_of(0, payload);
+        let (end, trailers) = match self.head.protocol {
+            Some(Protocol::GrpcWeb) => (GOOD_END, None),
+            _ if trailers.is_empty() => (&[][..], Some(&*OK_TRAILERS)),
+            _ => {
+                self.output.fields.clear();
+                grpc_status::encode_status(None, trailers, &mut self.output.fields);
+                (&[][..], Some(&self.output.fields))
+            }
+        };
+        out.reply(&Reply { head: &self.output.head, body: [&prefix, payload.bytes(), end], trailers });
     }
 
     /// Ends the answer: well, or with a status, whose metadata joins the trailers. Does nothing when the engine has
@@ -210,13 +250,19 @@ impl ServerCall {
 
     /// Sends the head of an answer in envelopes.
     fn put_head(&mut self, metadata: &Metadata, out: &mut impl Sink) {
+        self.make_head(metadata);
+        out.head(&self.output.head, false);
+    }
+
+    /// Makes the head of an answer in envelopes, which is sent at once.
+    #[inline]
+    fn make_head(&mut self, metadata: &Metadata) {
         if !self.output.head_ready || !metadata.is_empty() {
             self.build_head();
             grpc_status::push_metadata(metadata, &mut self.output.head.fields);
             self.output.head_ready = metadata.is_empty() && self.output.extra.is_empty();
         }
         self.output.head_sent = true;
-        out.head(&self.output.head, false);
     }
 
     fn put_head_once(&mut self, metadata: &Metadata, out: &mut impl Sink) {
@@ -386,12 +432,19 @@ impl ServerCall {
     }
 
     fn put_unary_parts(&mut self, payload: Payload<'_>, out: &mut impl Sink) {
-        let empty = payload.bytes().is_empty();
         self.output.head_sent = true;
-        out.head(&self.output.head, empty);
-        if !empty {
-            payload.put(out);
-            out.end();
+        if !is_large(payload) {
+            let body = [payload.bytes(), &[], &[]];
+            return out.reply(&Reply { head: &self.output.head, body, trailers: None });
         }
+        out.head(&self.output.head, false);
+        payload.put(out);
+        out.end();
     }
+}
+
+/// Whether this is a message that is shared and not copied.
+#[inline]
+fn is_large(payload: Payload<'_>) -> bool {
+    matches!(payload, Payload::Shared(bytes) if bytes.len() >= crate::Output::SHARE_FROM)
 }

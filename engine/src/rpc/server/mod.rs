@@ -19,8 +19,8 @@ use super::direction::{Answer, AnswerEvent, Request, RequestEvent};
 use super::grpc::{deadline_exceeded, status_of_request_end};
 use super::inbound::{Framing, Inbound};
 use super::messages::{Front, too_large};
-use super::{Coding, HttpCaps, Protocol, Read, RpcConfig, Shape, Sink};
-use crate::codec::envelope::COMPRESSED;
+use super::{Coding, HttpCaps, Messages, Protocol, Read, RpcConfig, Shape, Sink};
+use crate::codec::envelope::{COMPRESSED, PREFIX, Prefix};
 use crate::{Code, Head, Instant, Metadata, ReceiveEnd, Status};
 
 /// One call at a server, over any HTTP stack: takes a request's head and body, gives the answer to a [`Sink`].
@@ -75,6 +75,7 @@ impl ServerCall {
     }
 
     /// Forgets the call and takes the head of another, as [`new`](ServerCall::new) does, keeping the memory.
+    #[inline]
     pub fn accept(&mut self, head: &Head, caps: HttpCaps, config: &Arc<RpcConfig>, now: Instant) {
         if !Arc::ptr_eq(&self.config, config) {
             self.config = Arc::clone(config);
@@ -125,6 +126,12 @@ impl ServerCall {
         self.head.deadline
     }
 
+    /// Whether the request has been taken to its clean end. (A GET may have a body that nobody reads.)
+    #[inline]
+    pub(crate) fn has_whole_request(&self) -> bool {
+        self.request == Request::Complete && !self.head.is_get
+    }
+
     /// Whether the request is a Connect GET.
     pub fn is_get(&self) -> bool {
         self.head.is_get
@@ -160,7 +167,11 @@ impl ServerCall {
     /// answered UNIMPLEMENTED without the application being bothered. After [`Read::Failed`], [`flush`](ServerCall::flush).
     pub fn receive(&mut self, now: Instant, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Read {
         match self.request {
-            Request::Reading if self.head.protocol.is_some() => {}
+            Request::Reading if self.head.protocol.is_some() => {
+                if let Some(messages) = self.receive_whole(body, end) {
+                    return Read::Messages(messages);
+                }
+            }
             Request::Failed => {
                 self.inbound.discard(body);
                 return Read::Failed(self.kept_fault());
@@ -183,6 +194,21 @@ impl ServerCall {
                 self.fail_request(status)
             }
         }
+    }
+
+    /// The one message of a request that has arrived whole, as most of those have that take one.
+    #[inline(always)]
+    pub(crate) fn receive_whole(&mut self, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Option<Messages> {
+        let prefix = Prefix::parse(body).filter(|_| end == Some(ReceiveEnd::Clean))?;
+        let length = prefix.length as usize;
+        let fits = prefix.flags == 0 && length <= self.inbound.max && body.len() - PREFIX == length;
+        let due = self.request == Request::Reading && self.received == 0 && self.head.protocol.is_some();
+        if !fits || !due || self.head.framing != Framing::Envelopes || !self.takes_one() {
+            return None;
+        }
+        self.received = 1;
+        self.request = self.request.next(RequestEvent::Complete);
+        Some(self.inbound.take_run(body, PREFIX + length, 1))
     }
 
     fn receive_enveloped(&mut self, body: &mut BytesMut, end: Option<ReceiveEnd>) -> Step {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::codec::metadata::is_reserved_bytes;
 use crate::codec::timeout::{BadTimeout, parse_connect, parse_grpc};
 use crate::fields::Mark;
+use crate::head::Origin;
 use crate::rpc::connect::Query;
 use crate::rpc::inbound::Framing;
 use crate::rpc::protocol::ContentType;
@@ -52,6 +53,9 @@ pub(super) struct RequestHead {
     /// The fields that all of this was read from, without the timeout, if they can come again: a POST without a fault.
     /// A client's heads are mostly alike but for the timeout; then nothing else is read twice.
     last_fields: Fields,
+    /// Where the last head was from, and the timeout in it.
+    last_origin: Origin,
+    last_timeout: Option<Duration>,
     /// Where the timeout stood among them.
     timeout_at: Mark,
     repeatable: bool,
@@ -85,6 +89,11 @@ struct Known<'a> {
 impl RequestHead {
     /// Reads a head, in one pass over its fields. Says whether the answer's head differs from that to the request before.
     pub(super) fn read(&mut self, head: &Head, config: &RpcConfig, now: Instant) -> bool {
+        if self.repeatable && head.origin().is(&self.last_origin) {
+            self.misses = 0;
+            self.set_timeout(self.last_timeout, config, now);
+            return false;
+        }
         let [method, _, _, target] = head.control_bytes();
         let verb = match method {
             b"POST" => Verb::Post,
@@ -96,14 +105,21 @@ impl RequestHead {
             if let Some(timeout) = self.timeout_of_like(&head.fields) {
                 self.misses = 0;
                 self.set_timeout(timeout, config, now);
+                self.last_timeout = timeout;
+                self.last_origin = head.origin().clone();
                 return false;
             }
         }
+        self.read_anew(verb, head, query, config, now)
+    }
+
+    #[inline(never)]
+    fn read_anew(&mut self, verb: Verb, head: &Head, query: &str, config: &RpcConfig, now: Instant) -> bool {
         self.forget(verb);
         let known = gather(head, &mut self.metadata);
         let changed = match self.verb {
             Verb::Post => self.find_protocol(known.content_type),
-            Verb::Get => self.read_get(target.len(), query, config),
+            Verb::Get => self.read_get(head.control_bytes()[3].len(), query, config),
             Verb::Other => self.set_protocol(None),
         };
         let before = self.response_coding.take();
@@ -113,6 +129,7 @@ impl RequestHead {
         self.repeatable = self.verb == Verb::Post && self.protocol.is_some() && self.fault.is_none();
         if self.repeatable {
             self.remember(&head.fields);
+            self.last_origin = head.origin().clone();
         }
         let same_coding = match (&before, &self.response_coding) {
             (None, None) => true,
@@ -123,10 +140,12 @@ impl RequestHead {
     }
 
     /// The timeout in these fields, if all others are those of the request before, and there is nothing wrong with it.
+    #[inline]
     fn timeout_of_like(&self, fields: &Fields) -> Option<Option<Duration>> {
-        if *fields == self.last_fields {
-            return Some(None);
-        }
+        if *fields == self.last_fields { Some(None) } else { self.timeout_of_other(fields) }
+    }
+
+    fn timeout_of_other(&self, fields: &Fields) -> Option<Option<Duration>> {
         let value = fields.only_beside(&self.last_fields, self.timeout_at, self.timeout_name())?;
         self.parse_timeout(value).ok().map(Some)
     }
@@ -181,10 +200,12 @@ impl RequestHead {
     }
 
     /// Takes the path and returns the query. The path is mostly that of the call before.
+    #[inline]
     fn set_path<'a>(&mut self, target: &'a [u8]) -> &'a str {
-        if target == self.path.as_bytes() {
-            return "";
-        }
+        if target == self.path.as_bytes() { "" } else { self.set_other_path(target) }
+    }
+
+    fn set_other_path<'a>(&mut self, target: &'a [u8]) -> &'a str {
         let target = core::str::from_utf8(target).unwrap_or_default();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         self.path.clear();
@@ -306,11 +327,15 @@ impl RequestHead {
         }
         let timeout = if connect { known.connect_timeout } else { known.grpc_timeout };
         match timeout.map(|value| self.parse_timeout(value)).transpose() {
-            Ok(timeout) => self.set_timeout(timeout, config, now),
+            Ok(timeout) => {
+                self.last_timeout = timeout;
+                self.set_timeout(timeout, config, now);
+            }
             Err(_) => self.fault = Some(self.bad_head("the timeout is malformed")),
         }
     }
 
+    #[inline]
     fn set_timeout(&mut self, timeout: Option<Duration>, config: &RpcConfig, now: Instant) {
         self.deadline = config.clamp_timeout(timeout).map(|timeout| now + timeout);
     }

@@ -342,3 +342,21 @@ fn an_upload_over_http1_goes_on_whenever_the_handler_has_read() {
         assert_eq!(&summed.close_and_recv().unwrap()[..], b"1000000");
     }
 }
+
+#[test]
+fn a_thread_waits_for_the_moment_to_connect_again() {
+    for version in [HttpVersion::Http11, HttpVersion::Http2] {
+        let server = start(router(), Pool::default());
+        let client = connect(server.address, version).unwrap();
+        client.unary(ECHO, "x".into(), CallOptions::new()).unwrap();
+        assert!(!client.is_closed());
+        let waiting = thread::spawn({
+            let client = client.clone();
+            move || client.closed()
+        });
+        thread::sleep(Duration::from_millis(20));
+        server.shutdown.drain();
+        assert_eq!(waiting.join().unwrap(), None, "in peace");
+        assert!(client.is_closed() && client.closed().is_none());
+    }
+}

@@ -30,8 +30,8 @@ pub(crate) fn slashed(path: &str) -> Cow<'_, str> {
 /// # What is not there
 /// A call of gRPC or gRPC-Web to a path that nobody serves gets `unimplemented`, in its protocol's own words. In Connect
 /// it gets the HTTP status 404 and nothing else, as the protocol has it: clients read that as `unimplemented` ("HTTP to
-/// Error Code"), and a content-type that does not fit the method as 415, with the types that do in `Accept-Post`. A
-/// [fallback](Router::fallback) answers otherwise.
+/// Error Code"). A content-type that does not fit the method gets 415, and the types that do in `Accept-Post`. Who wants
+/// to answer calls to unknown paths otherwise has a [fallback](Router::fallback).
 ///
 /// It routes calls and no pages: what is no call, such as `GET /`, gets 404 without a body. Whoever wants both on one port
 /// puts a server of pages in front, or uses the rpc floor of the engine inside of that one.

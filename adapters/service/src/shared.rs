@@ -62,6 +62,8 @@ struct State<M> {
     closed: Watchers,
     /// What ended the connection, for the statuses of its calls.
     error: Option<ConnectionError>,
+    /// The machine was done with it, and that was why. What becomes of the transport afterwards is no reason.
+    judged: bool,
     /// When the machine was done with the connection.
     over: Option<Instant>,
     /// When it was ended by this side's wish.
@@ -119,6 +121,7 @@ where
             draining: false,
             closed: Watchers::default(),
             error: None,
+            judged: false,
             over: None,
             aborted: None,
             rest,
@@ -385,9 +388,11 @@ impl<M: Machine<Event = Event>> State<M> {
         if closing != Closing::Open && !self.draining {
             self.take_no_more(now, wakes);
         }
-        if closing == Closing::Closed && self.error.is_none() {
+        if closing == Closing::Closed && !self.judged {
+            self.judged = true;
             // What ended it by itself, such as the time, has told nobody why: it is told to who feeds.
-            self.error = self.machine.handle_input(now, &mut BytesMut::new()).err();
+            let told = self.machine.handle_input(now, &mut BytesMut::new());
+            self.error = self.error.or(told.err());
         }
     }
 
@@ -477,7 +482,9 @@ where
     }
 
     fn note(&mut self, result: Result<(), ConnectionError>) {
-        self.state.error = self.state.error.or(result.err());
+        if !self.state.judged {
+            self.state.error = self.state.error.or(result.err());
+        }
     }
 
     /// Takes what a call has received; the end of a call that was lost says why.

@@ -387,3 +387,47 @@ fn a_missing_slash_is_added_at_both_ends() {
         }
     });
 }
+
+#[test]
+fn a_client_tells_when_to_connect_again() {
+    everywhere(|env| async move {
+        for version in BOTH {
+            let served = env.serve(endless(&Drops::default())).await;
+            let client = served.connect(version).await;
+            client.unary("/t.T/Echo", "x".into(), CallOptions::new()).await.unwrap();
+            assert!(!client.is_closed());
+            let waiting = smol::spawn({
+                let client = client.clone();
+                async move { client.closed().await }
+            });
+            served.shutdown.drain();
+            assert_eq!(waiting.await, None, "in peace");
+            assert!(client.is_closed());
+            let late = client.unary("/t.T/Echo", "x".into(), CallOptions::new()).await.unwrap_err();
+            assert_eq!((late.ended(), late.unprocessed()), (EndedBy::LostConnection, true));
+        }
+    });
+}
+
+// A server that speaks something else: the reason is the rule that it broke.
+#[test]
+fn a_client_tells_why_its_connection_failed() {
+    use antiphon_service::ConnectionError;
+
+    everywhere(|env| async move {
+        let served = env.serve(Router::new()).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let foreign = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"220 mail.example.com ESMTP\r\n").unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let client = served.connect_to(&address.to_string(), HttpVersion::Http2).await;
+        let reason = client.closed().await;
+        assert!(matches!(reason, Some(ConnectionError::Http2 { .. })), "{reason:?}");
+        drop(client);
+        foreign.join().unwrap();
+    });
+}

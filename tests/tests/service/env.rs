@@ -91,6 +91,14 @@ impl Served {
             }
         }
     }
+
+    /// Connects, by the same adapter, to somebody else.
+    pub(crate) async fn connect_to(&self, address: &str, version: HttpVersion) -> Client {
+        match self.env {
+            Env::Smol => antiphon_smol::connect(address, version).await.unwrap(),
+            Env::Tokio => antiphon_tokio::connect(address, version).await.unwrap(),
+        }
+    }
 }
 
 impl Drop for Served {

@@ -108,13 +108,16 @@ fn messages_are_bounded_both_ways_at_both_ends() {
                 let client = served.connect(version).await;
                 for protocol in ALL.into_iter().filter(|protocol| carried(version, *protocol)) {
                     let options = || CallOptions::new().protocol(protocol);
-                    assert!(client.unary("/t.T/Unary", short(), options()).await.is_ok());
+                    let answered = client.unary("/t.T/Unary", short(), options()).await;
+                    assert!(answered.is_ok(), "{protocol:?} {version:?} {answered:?}");
                     let status = client.unary("/t.T/Unary", long(), options()).await.unwrap_err();
                     assert_eq!(status.code(), Code::ResourceExhausted, "{protocol:?} {version:?} {status}");
                     let mut others = client.bidi("/t.T/Bidi", options()).await.unwrap();
                     others.send(long()).await.unwrap();
                     others.close_send();
                     assert_eq!(others.recv().await.unwrap(), Some(long()));
+                    // Dropped before its end, it would be cancelled, and a connection of HTTP/1.1 go with it.
+                    assert_eq!(others.recv().await.unwrap(), None);
                 }
             }
         }

@@ -62,6 +62,14 @@ pub(crate) fn of_package(
             claim(&mut types, type_name(it.name()), name.clone(), &place)?;
             check_enum(&name, it, &place)?;
         }
+        for (at, service) in (0..).zip(&file.service) {
+            let (name, place) = (full_name(package, service.name()), Place { file, path: vec![6, at] });
+            place.has_name(&type_name(service.name()), &name)?;
+            for (at, method) in (0..).zip(&service.method) {
+                let item = full_name(&name, method.name());
+                place.within(2, at).has_name(&method.name().to_snake_case(), &item)?;
+            }
+        }
     }
     Ok(name_services(files, types.into_keys().collect(), modules))
 }
@@ -74,10 +82,14 @@ fn name_services(
     let services: Vec<_> =
         files.iter().flat_map(|file| file.service.iter().map(|it| (file.package(), it.name()))).collect();
     let mut named = HashMap::new();
+    // What a server is generic over.
+    taken.insert("T".to_owned());
     // The services before what is derived from them, so that a service keeps its name if any can.
     let names: Vec<String> = services.iter().map(|(_, name)| service_name(name, &mut taken)).collect();
     for ((package, name), service) in services.iter().zip(names) {
         let base = type_name(name);
+        // Only as a whole it is a keyword.
+        let base = if base == "Self_" { "Self" } else { &*base };
         let names = ServiceNames {
             service,
             server: free(format!("{base}Server"), &mut taken),
@@ -160,6 +172,16 @@ impl Place<'_> {
         Self { file: self.file, path }
     }
 
+    /// Names are letters, digits and underscores, of which the last go when words are put together.
+    fn has_name(&self, name: &str, item: &str) -> Result<(), Error> {
+        match name {
+            "" => {
+                Err(self.error(format!("{item} has a name without a letter or digit, and so none in Rust")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn error(&self, message: String) -> Error {
         Error::new(message)
             .at(self.file.name(), line_of(self.file, &self.path))
@@ -174,6 +196,7 @@ fn claim(
     item: String,
     place: &Place<'_>,
 ) -> Result<(), Error> {
+    place.has_name(&name, &item)?;
     match taken.get(&name) {
         Some(other) => Err(place.error(format!("{other} and {item} would both be called {name:?} in Rust"))),
         None => {
@@ -204,6 +227,25 @@ fn check_message(name: &str, message: &DescriptorProto, place: &Place<'_>) -> Re
         let (item, place) = (full_name(name, nested.name()), place.within(4, at));
         claim(&mut types, type_name(nested.name()), item.clone(), &place)?;
         check_enum(&item, nested, &place)?;
+    }
+    for (at, oneof) in (0..).zip(&message.oneof_decl) {
+        let members = || message.field.iter().zip(0..).filter(|(field, _)| field.oneof_index == Some(at));
+        // One that stands for an optional field is none in Rust.
+        if members().all(|(field, _)| field.proto3_optional()) {
+            continue;
+        }
+        let (item, place_of_oneof) = (full_name(name, oneof.name()), place.within(8, at));
+        claim(&mut fields, oneof.name().to_snake_case(), item.clone(), &place_of_oneof)?;
+        let mut type_name = type_name(oneof.name());
+        if types.contains_key(&type_name) {
+            type_name.push_str("OneOf"); // as prost-build does
+        }
+        claim(&mut types, type_name, item.clone(), &place_of_oneof)?;
+        let mut variants = BTreeMap::new();
+        for (field, at) in members() {
+            let member = full_name(name, field.name());
+            claim(&mut variants, field.name().to_upper_camel_case(), member, &place.within(2, at))?;
+        }
     }
     Ok(())
 }

@@ -193,6 +193,30 @@ fn clashes_are_told_before_the_compiler_meets_them() {
     assert_says(&error("values", values, Config::new()), Some(4), "Kind.KIND_A and Kind.A", "rename");
     let nested = "syntax = \"proto3\";\nmessage M {\n  message a_b {}\n  enum aB { X = 0; }\n}";
     assert_says(&error("nested", nested, Config::new()), Some(4), "\"AB\"", "rename");
+    let field = "syntax = \"proto3\";\nmessage M {\n  string kind = 1;\n  oneof Kind { int32 a = 2; }\n}";
+    assert_says(&error("field", field, Config::new()), Some(4), "M.kind and M.Kind", "rename");
+    let oneofs =
+        "syntax = \"proto3\";\nmessage M {\n  oneof a_b { int32 x = 1; }\n  oneof aB { int32 y = 2; }\n}";
+    assert_says(&error("oneofs", oneofs, Config::new()), Some(4), "M.a_b and M.aB", "rename");
+    let variants =
+        "syntax = \"proto2\";\nmessage M {\n  oneof x {\n    int32 A_B = 1;\n    int32 aB = 2;\n  }\n}";
+    assert_says(&error("variants", variants, Config::new()), Some(5), "M.A_B and M.aB", "rename");
+}
+
+#[test]
+fn names_that_rust_has_no_name_for_are_told() {
+    for (case, text, line) in [
+        ("message", "message _ {}", 2),
+        ("field", "message M {\n  int32 __ = 1;\n}", 3),
+        ("service", "message M {}\nservice _ {}", 3),
+        ("method", "message M {}\nservice S {\n  rpc _(M) returns (M);\n}", 4),
+        ("value", "enum E {\n  _ = 0;\n}", 3),
+        ("oneof", "message M {\n  oneof _ { int32 a = 1; }\n}", 3),
+    ] {
+        let error =
+            error(&format!("unnamed-{case}"), &format!("syntax = \"proto3\";\n{text}\n"), Config::new());
+        assert_says(&error, Some(line), "without a letter or digit", "rename");
+    }
 }
 
 #[test]

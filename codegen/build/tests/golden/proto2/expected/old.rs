@@ -227,6 +227,222 @@ impl RecordsCodecs {
         }
     }
 }
+/// What a server is generic over.
+#[allow(clippy::all, dead_code)]
+pub trait TService: ::core::marker::Send + ::core::marker::Sync + 'static {}
+/// Serves `old.T`: what a router takes.
+#[allow(clippy::all, dead_code)]
+pub struct TServer<T> {
+    service: ::std::sync::Arc<T>,
+    offload: bool,
+}
+#[allow(clippy::all, dead_code)]
+impl<T> TServer<T> {
+    /// The name of the service, with its package.
+    pub const NAME: &str = "old.T";
+    /// Serves with this handler.
+    pub fn new(service: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(service))
+    }
+    /// Serves with a handler that others share.
+    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+        Self { service, offload: false }
+    }
+    /// Gives each call a task of its own at once: for handlers that compute for long before their first await, which
+    /// would stall the other calls of their connection.
+    #[must_use]
+    pub fn offload(self) -> Self {
+        Self { offload: true, ..self }
+    }
+    /// Polls each call once where its request was read, and gives only a pending one a task. So it is from the start.
+    #[must_use]
+    pub fn inline(self) -> Self {
+        Self { offload: false, ..self }
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T> ::core::clone::Clone for TServer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            service: ::std::sync::Arc::clone(&self.service),
+            offload: self.offload,
+        }
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T> ::core::fmt::Debug for TServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TServer").field("offload", &self.offload).finish_non_exhaustive()
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T: TService> ::antiphon_service::Service for TServer<T> {
+    fn register(self, router: ::antiphon_service::Router) -> ::antiphon_service::Router {
+        let _ = self;
+        router.with_schema(&SCHEMA)
+    }
+}
+/// A client of `old.T`. Cheap to clone.
+///
+/// What a server is generic over.
+#[allow(clippy::all, dead_code)]
+#[derive(Clone)]
+pub struct TClient {
+    client: ::antiphon_service::Client,
+    codecs: ::std::sync::Arc<TCodecs>,
+}
+#[allow(clippy::all, dead_code)]
+impl TClient {
+    /// The name of the service, with its package.
+    pub const NAME: &str = "old.T";
+    /// Calls the service by this client of its connection.
+    pub fn new(client: ::antiphon_service::Client) -> Self {
+        Self {
+            client,
+            codecs: ::std::sync::Arc::new(TCodecs::new()),
+        }
+    }
+    /// A view of this client whose calls have these options: a deadline, headers, a protocol.
+    #[must_use]
+    pub fn with(
+        &self,
+        options: impl ::core::convert::Into<::antiphon_service::CallOptions>,
+    ) -> Self {
+        Self {
+            client: self.client.with(options),
+            codecs: ::std::sync::Arc::clone(&self.codecs),
+        }
+    }
+    /// The client of the connection.
+    pub fn client(&self) -> &::antiphon_service::Client {
+        &self.client
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl ::core::fmt::Debug for TClient {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("TClient").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+/// The codecs of the methods of `old.T`.
+#[allow(clippy::all, dead_code)]
+struct TCodecs {}
+#[allow(clippy::all, dead_code)]
+impl TCodecs {
+    fn new() -> Self {
+        Self {}
+    }
+}
+/// A keyword, but not with something behind it.
+#[allow(clippy::all, dead_code)]
+pub trait Self_: ::core::marker::Send + ::core::marker::Sync + 'static {}
+/// Serves `old.Self`: what a router takes.
+#[allow(clippy::all, dead_code)]
+pub struct SelfServer<T> {
+    service: ::std::sync::Arc<T>,
+    offload: bool,
+}
+#[allow(clippy::all, dead_code)]
+impl<T> SelfServer<T> {
+    /// The name of the service, with its package.
+    pub const NAME: &str = "old.Self";
+    /// Serves with this handler.
+    pub fn new(service: T) -> Self {
+        Self::from_arc(::std::sync::Arc::new(service))
+    }
+    /// Serves with a handler that others share.
+    pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+        Self { service, offload: false }
+    }
+    /// Gives each call a task of its own at once: for handlers that compute for long before their first await, which
+    /// would stall the other calls of their connection.
+    #[must_use]
+    pub fn offload(self) -> Self {
+        Self { offload: true, ..self }
+    }
+    /// Polls each call once where its request was read, and gives only a pending one a task. So it is from the start.
+    #[must_use]
+    pub fn inline(self) -> Self {
+        Self { offload: false, ..self }
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T> ::core::clone::Clone for SelfServer<T> {
+    fn clone(&self) -> Self {
+        Self {
+            service: ::std::sync::Arc::clone(&self.service),
+            offload: self.offload,
+        }
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T> ::core::fmt::Debug for SelfServer<T> {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("SelfServer")
+            .field("offload", &self.offload)
+            .finish_non_exhaustive()
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl<T: Self_> ::antiphon_service::Service for SelfServer<T> {
+    fn register(self, router: ::antiphon_service::Router) -> ::antiphon_service::Router {
+        let _ = self;
+        router.with_schema(&SCHEMA)
+    }
+}
+/// A client of `old.Self`. Cheap to clone.
+///
+/// A keyword, but not with something behind it.
+#[allow(clippy::all, dead_code)]
+#[derive(Clone)]
+pub struct SelfClient {
+    client: ::antiphon_service::Client,
+    codecs: ::std::sync::Arc<SelfCodecs>,
+}
+#[allow(clippy::all, dead_code)]
+impl SelfClient {
+    /// The name of the service, with its package.
+    pub const NAME: &str = "old.Self";
+    /// Calls the service by this client of its connection.
+    pub fn new(client: ::antiphon_service::Client) -> Self {
+        Self {
+            client,
+            codecs: ::std::sync::Arc::new(SelfCodecs::new()),
+        }
+    }
+    /// A view of this client whose calls have these options: a deadline, headers, a protocol.
+    #[must_use]
+    pub fn with(
+        &self,
+        options: impl ::core::convert::Into<::antiphon_service::CallOptions>,
+    ) -> Self {
+        Self {
+            client: self.client.with(options),
+            codecs: ::std::sync::Arc::clone(&self.codecs),
+        }
+    }
+    /// The client of the connection.
+    pub fn client(&self) -> &::antiphon_service::Client {
+        &self.client
+    }
+}
+#[allow(clippy::all, dead_code)]
+impl ::core::fmt::Debug for SelfClient {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        f.debug_struct("SelfClient")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+/// The codecs of the methods of `old.Self`.
+#[allow(clippy::all, dead_code)]
+struct SelfCodecs {}
+#[allow(clippy::all, dead_code)]
+impl SelfCodecs {
+    fn new() -> Self {
+        Self {}
+    }
+}
 /// The same services for threads: handlers that block, and clients that wait.
 #[allow(clippy::all, dead_code)]
 pub mod blocking {
@@ -361,6 +577,174 @@ pub mod blocking {
     impl ::core::fmt::Debug for RecordsClient {
         fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
             f.debug_struct("RecordsClient")
+                .field("client", &self.client)
+                .finish_non_exhaustive()
+        }
+    }
+    /// What a server is generic over.
+    pub trait TService: ::core::marker::Send + ::core::marker::Sync + 'static {}
+    /// Serves `old.T` on worker threads: what a router takes.
+    pub struct TServer<T> {
+        service: ::std::sync::Arc<T>,
+    }
+    impl<T> TServer<T> {
+        /// The name of the service, with its package.
+        pub const NAME: &str = "old.T";
+        /// Serves with this handler.
+        pub fn new(service: T) -> Self {
+            Self::from_arc(::std::sync::Arc::new(service))
+        }
+        /// Serves with a handler that others share.
+        pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+            Self { service }
+        }
+    }
+    impl<T> ::core::clone::Clone for TServer<T> {
+        fn clone(&self) -> Self {
+            Self {
+                service: ::std::sync::Arc::clone(&self.service),
+            }
+        }
+    }
+    impl<T> ::core::fmt::Debug for TServer<T> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct("TServer").finish_non_exhaustive()
+        }
+    }
+    impl<T: TService> ::antiphon_service::Service for TServer<T> {
+        fn register(
+            self,
+            router: ::antiphon_service::Router,
+        ) -> ::antiphon_service::Router {
+            let _ = self;
+            router.with_schema(&SCHEMA)
+        }
+    }
+    /// A client of `old.T`. Cheap to clone.
+    ///
+    /// What a server is generic over.
+    #[derive(Clone)]
+    pub struct TClient {
+        client: ::antiphon_service::Client<::antiphon_service::Blocking>,
+        codecs: ::std::sync::Arc<TCodecs>,
+    }
+    impl TClient {
+        /// The name of the service, with its package.
+        pub const NAME: &str = "old.T";
+        /// Calls the service by this client of its connection.
+        pub fn new(
+            client: ::antiphon_service::Client<::antiphon_service::Blocking>,
+        ) -> Self {
+            Self {
+                client,
+                codecs: ::std::sync::Arc::new(TCodecs::new()),
+            }
+        }
+        /// A view of this client whose calls have these options: a deadline, headers, a protocol.
+        #[must_use]
+        pub fn with(
+            &self,
+            options: impl ::core::convert::Into<::antiphon_service::CallOptions>,
+        ) -> Self {
+            Self {
+                client: self.client.with(options),
+                codecs: ::std::sync::Arc::clone(&self.codecs),
+            }
+        }
+        /// The client of the connection.
+        pub fn client(
+            &self,
+        ) -> &::antiphon_service::Client<::antiphon_service::Blocking> {
+            &self.client
+        }
+    }
+    impl ::core::fmt::Debug for TClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct("TClient")
+                .field("client", &self.client)
+                .finish_non_exhaustive()
+        }
+    }
+    /// A keyword, but not with something behind it.
+    pub trait Self_: ::core::marker::Send + ::core::marker::Sync + 'static {}
+    /// Serves `old.Self` on worker threads: what a router takes.
+    pub struct SelfServer<T> {
+        service: ::std::sync::Arc<T>,
+    }
+    impl<T> SelfServer<T> {
+        /// The name of the service, with its package.
+        pub const NAME: &str = "old.Self";
+        /// Serves with this handler.
+        pub fn new(service: T) -> Self {
+            Self::from_arc(::std::sync::Arc::new(service))
+        }
+        /// Serves with a handler that others share.
+        pub fn from_arc(service: ::std::sync::Arc<T>) -> Self {
+            Self { service }
+        }
+    }
+    impl<T> ::core::clone::Clone for SelfServer<T> {
+        fn clone(&self) -> Self {
+            Self {
+                service: ::std::sync::Arc::clone(&self.service),
+            }
+        }
+    }
+    impl<T> ::core::fmt::Debug for SelfServer<T> {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct("SelfServer").finish_non_exhaustive()
+        }
+    }
+    impl<T: Self_> ::antiphon_service::Service for SelfServer<T> {
+        fn register(
+            self,
+            router: ::antiphon_service::Router,
+        ) -> ::antiphon_service::Router {
+            let _ = self;
+            router.with_schema(&SCHEMA)
+        }
+    }
+    /// A client of `old.Self`. Cheap to clone.
+    ///
+    /// A keyword, but not with something behind it.
+    #[derive(Clone)]
+    pub struct SelfClient {
+        client: ::antiphon_service::Client<::antiphon_service::Blocking>,
+        codecs: ::std::sync::Arc<SelfCodecs>,
+    }
+    impl SelfClient {
+        /// The name of the service, with its package.
+        pub const NAME: &str = "old.Self";
+        /// Calls the service by this client of its connection.
+        pub fn new(
+            client: ::antiphon_service::Client<::antiphon_service::Blocking>,
+        ) -> Self {
+            Self {
+                client,
+                codecs: ::std::sync::Arc::new(SelfCodecs::new()),
+            }
+        }
+        /// A view of this client whose calls have these options: a deadline, headers, a protocol.
+        #[must_use]
+        pub fn with(
+            &self,
+            options: impl ::core::convert::Into<::antiphon_service::CallOptions>,
+        ) -> Self {
+            Self {
+                client: self.client.with(options),
+                codecs: ::std::sync::Arc::clone(&self.codecs),
+            }
+        }
+        /// The client of the connection.
+        pub fn client(
+            &self,
+        ) -> &::antiphon_service::Client<::antiphon_service::Blocking> {
+            &self.client
+        }
+    }
+    impl ::core::fmt::Debug for SelfClient {
+        fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+            f.debug_struct("SelfClient")
                 .field("client", &self.client)
                 .finish_non_exhaustive()
         }

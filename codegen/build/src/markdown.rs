@@ -38,16 +38,20 @@ struct Writer {
     out: Vec<String>,
     /// The marks that opened a fenced block: as many and of the same kind close it.
     fence: Option<String>,
-    /// In a block of indented lines, which is written as a fenced one.
-    block: bool,
-    /// The column at which the text of the list item begins that the line may belong to.
-    item: Option<usize>,
+    /// In a block of indented lines, which is written as a fenced one: where its first line is.
+    block: Option<usize>,
+    /// The columns at which the texts of the list items begin that the line may belong to, the innermost last.
+    items: Vec<usize>,
+    /// The line before is the mark of an item, and nothing else.
+    bare_item: bool,
 }
 
 impl Writer {
     fn line(&mut self, line: &str) {
         let text = line.trim_start_matches(' ');
         if let Some(fence) = &self.fence {
+            // A fence that stood in a quote or a list is written outside of it.
+            let text = text.trim_start_matches(['>', ' ']);
             let closes = text.starts_with(fence.as_str()) && text.trim_start_matches(first(fence)).is_empty();
             // Less than a code block's indentation: a deeper mark would not close it.
             self.out.push(if closes { fence.clone() } else { line.to_owned() });
@@ -57,7 +61,7 @@ impl Writer {
             return;
         }
         let after_blank = self.out.last().is_none_or(String::is_empty);
-        if self.block {
+        if self.block.is_some() {
             if text.is_empty() || indent(line) >= 4 {
                 self.out.push(line.get(4..).unwrap_or_default().to_owned());
                 return;
@@ -65,39 +69,54 @@ impl Writer {
             self.end_block();
         }
         if text.is_empty() {
+            // An item can begin with a blank line, but not with two.
+            if core::mem::take(&mut self.bare_item) {
+                self.items.pop();
+            }
             self.out.push(String::new());
             return;
         }
-        if indent(line) < 2 && item(text).is_none() && after_blank {
-            self.item = None;
-        }
-        if let Some(fence) = opens_fence(text) {
+        if let Some(fence) = opens_fence(content(text)) {
             self.out.push(format!("{fence}text"));
             self.fence = Some(fence);
+            self.items.clear();
             return;
         }
-        if indent(line) >= 4 && after_blank && self.item.is_none() {
-            self.block = true;
-            self.out.push("```text".to_owned());
+        // Where a line may belong to an item further in as well, fewer columns are never too many.
+        let inside = self.items.len();
+        while self.items.last().is_some_and(|column| indent(line) < *column) {
+            self.items.pop();
+        }
+        if indent(line) >= 4 && after_blank && self.items.is_empty() {
+            self.block = Some(self.out.len());
             self.out.push(line.get(4..).unwrap_or_default().to_owned());
             return;
         }
+        self.text(indent(line), text, !after_blank && self.items.len() == inside);
+    }
+
+    /// A line that is no code; `goes_on`: with the paragraph before it.
+    fn text(&mut self, indent: usize, text: &str, goes_on: bool) {
         // From four columns beyond the text of its item on, a line would be code.
-        let indent = match self.item {
-            Some(column) => indent(line).min(column + 3),
-            None => indent(line).min(3),
-        };
+        let indent = indent.min(self.items.last().unwrap_or(&0) + 3);
         let mut written = " ".repeat(indent);
         let mut rest = text;
-        if let Some(mark) = item(text) {
-            self.item = Some(indent + mark.len() + 1);
+        self.bare_item = false;
+        if let Some(mark) = item(text).filter(|mark| goes_on && !interrupts(mark, text)) {
+            let (front, last) = mark.split_at(mark.len() - 1);
+            written.extend([front, "\\", last]);
+            rest = text.get(mark.len()..).unwrap_or_default();
+        } else if let Some(mark) = item(text) {
+            self.items.push(indent + mark.len() + 1);
             written.push_str(mark);
             written.push(' ');
             rest = text.get(mark.len()..).unwrap_or_default().trim_start_matches(' ');
+            self.bare_item = rest.is_empty();
         }
-        while let Some(quoted) = rest.strip_prefix('>') {
-            written.push_str("> ");
-            rest = quoted.trim_start_matches(' ');
+        while let Some((mark, behind)) = container(rest) {
+            written.push_str(mark);
+            written.push(' ');
+            rest = behind;
         }
         written.push_str(&inline(rest));
         written.truncate(written.trim_end().len());
@@ -105,15 +124,18 @@ impl Writer {
     }
 
     fn end_block(&mut self) {
+        let Some(start) = self.block.take() else { return };
         let blank = self.out.iter().rev().take_while(|line| line.is_empty()).count();
-        self.out.insert(self.out.len() - blank, "```".to_owned());
-        self.block = false;
+        let marks =
+            |line: &String| line.trim_start_matches(' ').bytes().take_while(|byte| *byte == b'`').count();
+        let longest = self.out.iter().skip(start).map(marks).max().unwrap_or(0);
+        let fence = "`".repeat(3.max(longest + 1));
+        self.out.insert(self.out.len() - blank, fence.clone());
+        self.out.insert(start, fence + "text");
     }
 
     fn finish(mut self) -> Vec<String> {
-        if self.block {
-            self.end_block();
-        }
+        self.end_block();
         if let Some(fence) = self.fence.take() {
             self.out.push(fence);
         }
@@ -135,11 +157,34 @@ fn opens_fence(text: &str) -> Option<String> {
     let mark = first(text);
     let count = text.chars().take_while(|char| *char == mark).count();
     let info = text.get(count..).unwrap_or_default();
-    (matches!(mark, '`' | '~') && count >= 3 && !info.contains('`')).then(|| mark.to_string().repeat(count))
+    let opens = match mark {
+        '`' => !info.contains('`'),
+        mark => mark == '~',
+    };
+    (opens && count >= 3).then(|| mark.to_string().repeat(count))
+}
+
+/// The mark of a quote or an item that a text begins with, and what is behind it.
+fn container(text: &str) -> Option<(&str, &str)> {
+    let mark = if text.starts_with('>') { text.get(..1)? } else { item(text)? };
+    Some((mark, text.get(mark.len()..)?.trim_start_matches(' ')))
+}
+
+/// What is behind all marks of quotes and items.
+fn content(mut text: &str) -> &str {
+    while let Some((_, behind)) = container(text) {
+        text = behind;
+    }
+    text
 }
 
 /// The mark of a line that is an item of a list.
 fn item(text: &str) -> Option<&str> {
+    let rule = first(text);
+    let is_rule = matches!(rule, '-' | '*') && text.chars().all(|char| char == rule || char == ' ');
+    if is_rule && text.matches(rule).count() >= 3 {
+        return None;
+    }
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let mark = match text.as_bytes().get(digits)? {
         b'-' | b'*' | b'+' if digits == 0 => text.get(..1)?,
@@ -150,6 +195,12 @@ fn item(text: &str) -> Option<&str> {
     (rest.is_empty() || rest.starts_with(' ')).then_some(mark)
 }
 
+/// Whether an item with this mark can come in the middle of a paragraph.
+fn interrupts(mark: &str, text: &str) -> bool {
+    text.len() > mark.len()
+        && !mark.starts_with(|first: char| first.is_ascii_digit() && mark.get(..mark.len() - 1) != Some("1"))
+}
+
 /// The text of a line with what would be links, tags and bare addresses made plain. Code between backticks stays.
 fn inline(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
@@ -157,9 +208,13 @@ fn inline(text: &str) -> String {
     while let Some(char) = rest.chars().next() {
         let ahead = match char {
             '`' => {
-                let length = code_span(rest);
-                out.push_str(rest.get(..length).unwrap_or_default());
-                length
+                let (marks, length) = code_span(rest);
+                match length {
+                    // The next line might have what closes it, and what is code there be none.
+                    0 => out.push_str(&"\\`".repeat(marks)),
+                    length => out.push_str(rest.get(..length).unwrap_or_default()),
+                }
+                length.max(marks)
             }
             '\\' => {
                 let length = 1 + rest.get(1..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
@@ -201,8 +256,8 @@ fn inline(text: &str) -> String {
     out
 }
 
-/// The length of a code span, or of its opening marks if it is not closed on this line.
-fn code_span(text: &str) -> usize {
+/// How many marks open a code span, and its length: 0 if it is not closed on this line.
+fn code_span(text: &str) -> (usize, usize) {
     let marks = text.bytes().take_while(|byte| *byte == b'`').count();
     let mut at = marks;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('`')) {
@@ -210,10 +265,10 @@ fn code_span(text: &str) -> usize {
         let run = text.get(start..).map_or(0, |rest| rest.bytes().take_while(|byte| *byte == b'`').count());
         at = start + run;
         if run == marks {
-            return at;
+            return (marks, at);
         }
     }
-    marks
+    (marks, 0)
 }
 
 /// The length of an inline link with an address of the web, `[text](https://…)`, or 0.
@@ -279,6 +334,20 @@ mod tests {
         assert_eq!(docs(" - one\n\n           code"), "- one\n\n     code");
     }
 
+    // CommonMark 0.31 §5: what stands in quotes and items is blocks as well.
+    #[test]
+    fn code_in_quotes_and_lists_is_no_doctest() {
+        assert_eq!(docs("> ```\n> x\n> ```\ny"), "```text\n> x\n```\ny");
+        assert_eq!(docs("- ```rust\n  x\n  ```\n- y"), "```text\n  x\n```\n- y");
+        assert_eq!(docs("- > 1. ~~~ `\nx"), "~~~text\nx\n~~~");
+        assert_eq!(docs("-\n\n    x"), "-\n\n```text\nx\n```");
+        assert_eq!(docs("a\n-\n\n    x"), "a\n\\-\n\n```text\nx\n```");
+        assert_eq!(docs("a\n2. b\n\n     x"), "a\n2\\. b\n\n```text\n x\n```");
+        assert_eq!(docs("- ----\n    x"), "- ----\n   x");
+        assert_eq!(docs("a\n\n    x\n    ```"), "a\n\n````text\nx\n```\n````");
+        assert_eq!(docs("- a\n    - b\n\n  c\n\n      d"), "- a\n    - b\n\n  c\n\n     d");
+    }
+
     #[test]
     fn links_tags_and_addresses_are_plain() {
         assert_eq!(docs("[Foo] and [a][b], a[0]"), "\\[Foo\\] and \\[a\\]\\[b\\], a\\[0\\]");
@@ -291,7 +360,8 @@ mod tests {
         assert_eq!(docs("At https://x.dev/a?b=1."), "At <https://x.dev/a?b=1>.");
         assert_eq!(docs("At <https://x.dev>, http://"), "At <https://x.dev>, http://");
         assert_eq!(docs("a \\[b\\] \\"), "a \\[b\\] \\");
-        assert_eq!(docs("an `unclosed <T>"), "an `unclosed \\<T>");
+        assert_eq!(docs("an `unclosed <T>"), "an \\`unclosed \\<T>");
+        assert_eq!(docs("a ` b\n`Vec<T>` c"), "a \\` b\n`Vec<T>` c");
     }
 
     #[test]

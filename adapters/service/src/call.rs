@@ -23,6 +23,8 @@ pub(crate) struct Call {
     /// Exactly one message is received.
     pub(crate) takes_one: bool,
     pub(crate) procedure: String,
+    /// A server: the router's entry of just this procedure.
+    entry: Option<usize>,
     pub(crate) method: Method,
     pub(crate) codec: String,
     pub(crate) protocol: Option<Protocol>,
@@ -38,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) outcome: OnceLock<Result<(), Status>>,
     /// A server's call that somebody else holds when it ends: how it did. Its place in the connection is used again.
     pub(crate) end: OnceLock<End>,
+    /// A server: what has been received by the time the handler is called, until it is called.
+    arrived: Mutex<Inbox>,
     /// When a server has looked at the head of the request.
     pub(crate) opened: Instant,
     /// What is counted for observers; mostly there are none.
@@ -63,6 +67,17 @@ pub(crate) struct Outgoing {
     pub(crate) finished: bool,
 }
 
+impl Outgoing {
+    /// What is to be sent, if there is anything: the headers, if they are still to be, and the trailers.
+    pub(crate) fn take(&mut self, with_headers: bool) -> Option<Box<(Metadata, Metadata)>> {
+        let headers = if with_headers { &mut self.headers } else { &mut Metadata::new() };
+        if headers.is_empty() && self.trailers.is_empty() {
+            return None;
+        }
+        Some(Box::new((core::mem::take(headers), core::mem::take(&mut self.trailers))))
+    }
+}
+
 impl Call {
     /// The id of what no connection knows: a client's call that has not begun.
     pub(crate) const UNSTARTED: CallId = CallId { index: u32::MAX, generation: u32::MAX };
@@ -74,6 +89,7 @@ impl Call {
             client,
             takes_one: false,
             procedure: String::new(),
+            entry: None,
             method: Method::new(Shape::Unary),
             codec: String::new(),
             protocol: None,
@@ -85,6 +101,7 @@ impl Call {
             coding: None,
             outcome: OnceLock::new(),
             end: OnceLock::new(),
+            arrived: Mutex::default(),
             opened: Instant::EPOCH,
             watch: None,
             flight: None,
@@ -100,8 +117,6 @@ impl Call {
     pub(crate) fn renew(&mut self, id: CallId) {
         self.id = id;
         self.takes_one = false;
-        self.procedure.clear();
-        self.codec.clear();
         self.deadline = None;
         self.headers.clear();
         self.coding = None;
@@ -116,10 +131,35 @@ impl Call {
         outgoing.finished = false;
     }
 
-    /// Notes what a handler may ask of a request.
-    pub(crate) fn describe(&mut self, request: &Request<'_>) {
-        self.procedure.push_str(request.path());
-        self.codec.push_str(request.codec());
+    /// A server: what has been received, while nobody shares the call.
+    pub(crate) fn arrived_mut(&mut self) -> &mut Inbox {
+        self.arrived.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server: takes what had been received when the handler was called.
+    pub(crate) fn take_arrived(&self) -> Inbox {
+        core::mem::take(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Gives back what is of no use to a later call, and may be large.
+    pub(crate) fn rest(&mut self) {
+        let arrived = self.arrived_mut();
+        arrived.run = None;
+        arrived.end = None;
+    }
+
+    /// Notes what a handler may ask of a request, which the router takes to `entry`. Of one entry all paths are alike,
+    /// so that it is not copied again.
+    pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) {
+        if self.entry != entry || entry.is_none() {
+            self.procedure.clear();
+            self.procedure.push_str(request.path());
+            self.entry = entry;
+        }
+        if self.codec != request.codec() {
+            self.codec.clear();
+            self.codec.push_str(request.codec());
+        }
         self.protocol = request.protocol();
         self.version = request.version();
         self.is_get = request.is_get();
@@ -130,12 +170,24 @@ impl Call {
 
     /// The codec that messages of this call have.
     pub(crate) fn codec_of<T>(&self, codecs: &Codecs<T>) -> Result<Arc<dyn Codec<T>>, Status> {
-        let codec = codecs.get(&self.codec)?;
+        self.with_codec(codecs, Arc::clone)
+    }
+
+    /// Lends the codec that messages of this call have.
+    #[inline]
+    pub(crate) fn with_codec<T, R>(
+        &self,
+        codecs: &Codecs<T>,
+        work: impl FnOnce(&Arc<dyn Codec<T>>) -> R,
+    ) -> Result<R, Status> {
+        let codec = codecs.find(&self.codec)?;
         #[cfg(feature = "json")]
         if self.terms.json != crate::JsonOptions::default() {
-            return Ok(codec.with_json(self.terms.json).unwrap_or(codec));
+            if let Some(codec) = codec.with_json(self.terms.json) {
+                return Ok(work(&codec));
+            }
         }
-        Ok(codec)
+        Ok(work(codec))
     }
 
     /// Whether a message of this size, in bytes, is to be compressed where that was agreed on.
@@ -153,6 +205,7 @@ impl Call {
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     pub(crate) fn headers_sent(&self) -> bool {
         self.headers_sent.load(Ordering::Acquire)
     }
@@ -171,10 +224,14 @@ impl Call {
     }
 
     /// A server: sends the response headers unless they have been sent.
+    #[inline]
     pub(crate) fn send_headers(&self) {
-        if self.client || self.headers_sent() {
-            return;
+        if !self.client && !self.headers_sent() {
+            self.send_headers_now();
         }
+    }
+
+    fn send_headers_now(&self) {
         let outgoing = self.outgoing();
         if !self.headers_sent() && !outgoing.finished {
             // Refused only when the call is gone, which whoever sends or receives learns anyway.
@@ -232,6 +289,7 @@ pub(crate) fn ended_by(outcome: &Result<(), Status>) -> EndedBy {
 /// What observers are told.
 impl Call {
     /// Counts a message that was handed to the connection.
+    #[inline]
     pub(crate) fn count_sent(&self, packed: &Packed, scratch: &[u8]) {
         if let Some(watch) = &self.watch {
             watch.count_sent(packed.plain_len(scratch), &packed.payload(scratch));
@@ -239,6 +297,7 @@ impl Call {
     }
 
     /// The call has ended.
+    #[inline]
     pub(crate) fn observe_end(&self, result: Result<(), &Status>) {
         if let Some(watch) = &self.watch {
             watch.end(result.err().map(Status::code));
@@ -249,6 +308,7 @@ impl Call {
 /// What interceptors attach.
 impl Call {
     /// What has been attached; nothing has, mostly, and that costs one load.
+    #[inline]
     fn extra(&self) -> Option<&Extra> {
         match &self.flight {
             None => self.extra.get().map(|extra| &**extra),
@@ -260,6 +320,7 @@ impl Call {
         self.extra.get_or_init(Box::default)
     }
 
+    #[inline]
     pub(crate) fn clear_extra(&self) {
         if let Some(extra) = self.extra() {
             extra.clear();
@@ -271,6 +332,7 @@ impl Call {
     }
 
     /// Shows a message that is to be sent to the interceptors, which may change or refuse it.
+    #[inline]
     pub(crate) fn see_sent<T: 'static>(&self, message: &mut T, codec: &dyn Codec<T>) -> Result<(), Status> {
         match self.extra() {
             Some(extra) => extra.see_sent(message, codec, self.client),
@@ -279,6 +341,7 @@ impl Call {
     }
 
     /// Shows a message that was received to the interceptors, which may change or refuse it.
+    #[inline]
     pub(crate) fn see_received<T: 'static>(
         &self,
         message: &mut T,

@@ -95,9 +95,15 @@ impl<T> Codecs<T> {
     /// # Errors
     /// `unimplemented` when there is none.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Codec<T>>, Status> {
+        self.find(name).cloned()
+    }
+
+    /// As [`get`](Codecs::get), lent.
+    #[inline]
+    pub(crate) fn find(&self, name: &str) -> Result<&Arc<dyn Codec<T>>, Status> {
         let found = self.0.iter().find(|(known, _)| known.as_deref().is_none_or(|known| known == name));
         match found {
-            Some((_, codec)) => Ok(Arc::clone(codec)),
+            Some((_, codec)) => Ok(codec),
             None => Err(Status::unimplemented("the method has no codec of this name")),
         }
     }

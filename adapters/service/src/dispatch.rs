@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use antiphon::{CallId, End, Event, Instant, Machine, Status};
 
-use crate::call::{Call, Inbox};
+use crate::call::Call;
 use crate::handler::{Kept, Run, blocking, guarded};
 use crate::interceptor::Around;
 use crate::interceptor::server::{Chain, Code};
@@ -25,7 +25,6 @@ const SPARE: usize = 32;
 pub struct Incoming {
     call: Arc<Call>,
     entry: usize,
-    inbox: Inbox,
 }
 
 /// What became of a handler that was begun.
@@ -91,14 +90,13 @@ impl Dispatcher {
         self.accepts = true;
         access.settle();
         for _ in 0..limit {
-            let Some(call) = access.next_ready() else { return false };
+            let Some(call) = access.settle_until_ready() else { return false };
             let Some(incoming) = self.take_gathering(call).or_else(|| self.open(link, access, call)) else {
                 continue;
             };
             if let Some(incoming) = self.gather(access, incoming) {
                 batch.push(incoming);
             }
-            access.settle();
         }
         true
     }
@@ -137,8 +135,9 @@ impl Dispatcher {
         let endpoint = access.endpoint();
         let found = match endpoint.request(id) {
             Some(request) => {
-                call.describe(&request);
-                self.router.find(request.path())
+                let found = self.router.find(request.path());
+                call.describe(&request, found.filter(|at| !self.router.is_fallback(*at)));
+                found
             }
             None => None,
         };
@@ -151,7 +150,7 @@ impl Dispatcher {
             return None;
         };
         call.coding = endpoint.encoding(id);
-        Some(Incoming { call: shared, entry, inbox: Inbox::default() })
+        Some(Incoming { call: shared, entry })
     }
 
     /// Pulls the request of a handler that takes one message; gives it back when it is complete, or has to be.
@@ -170,11 +169,21 @@ impl Dispatcher {
             return Some(incoming);
         }
         let now = access.now();
-        while incoming.inbox.end.is_none() {
+        let Some(call) = Arc::get_mut(&mut incoming.call) else {
+            // Nobody else has seen it yet.
+            return None;
+        };
+        // Of a method that takes one message the engine gives it when the request is complete, and no other.
+        let whole = !call.method.shape.takes_stream() && !self.router.is_fallback(incoming.entry);
+        let inbox = call.arrived_mut();
+        while inbox.end.is_none() {
             match access.endpoint().read(now, id) {
-                Pulled::End(end) => incoming.inbox.end = Some(end),
-                Pulled::Messages(run) if incoming.inbox.run.is_none() => incoming.inbox.run = Some(run),
-                Pulled::Messages(_) => incoming.inbox.end = Some(Err(crate::link::more_than_one())),
+                Pulled::End(end) => inbox.end = Some(end),
+                Pulled::Messages(run) if inbox.run.is_none() => {
+                    inbox.run = Some(run);
+                    inbox.end = whole.then_some(Ok(()));
+                }
+                Pulled::Messages(_) => inbox.end = Some(Err(crate::link::more_than_one())),
                 Pulled::Pending => {
                     if let Some(slot) = access.slot(id) {
                         slot.gathering = true;
@@ -193,7 +202,7 @@ impl Dispatcher {
 
     /// Outside the lock: calls the handler, and polls an inline one once.
     pub fn begin(&mut self, incoming: Incoming) -> Begun {
-        let Incoming { mut call, entry, inbox } = incoming;
+        let Incoming { mut call, entry } = incoming;
         let Entry { handler, around, observers, .. } = self.router.entry(entry);
         if let (Some(observers), Some(call)) = (observers, Arc::get_mut(&mut call)) {
             call.watch = Some(Arc::new(Watch::start(observers, call, call.opened)));
@@ -204,7 +213,6 @@ impl Dispatcher {
                 let run = Arc::clone(run);
                 return Begun::Blocking(BlockingJob(Some(Job {
                     call,
-                    inbox,
                     run,
                     scratch,
                     around: around.clone(),
@@ -217,13 +225,13 @@ impl Dispatcher {
         }
         let mut kept = self.kept[entry].pop().unwrap_or_else(|| make());
         if let Some(around) = around {
-            let chain = Chain::new(around, Arc::clone(&call), inbox, Code::Async(kept), scratch);
+            let chain = Chain::new(around, Arc::clone(&call), Code::Async(kept), scratch);
             return self.begin_chain(entry, call, chain);
         }
         if !handler.inline {
             return Begun::Task(HandlerTask {
                 call: Some(call),
-                inbox: Some(inbox),
+                called: false,
                 kept: Some(kept),
                 scratch,
                 chain: None,
@@ -232,7 +240,7 @@ impl Dispatcher {
         // A handler that stays pending is polled again by its task at once, so nothing waits for this waker.
         let mut context = task::Context::from_waker(Waker::noop());
         let polled = guarded(|| {
-            kept.fill(&call, inbox)?;
+            kept.fill(&call)?;
             Ok(match kept.poll(&call, &mut scratch, &mut context) {
                 Poll::Ready(result) => Some(result?),
                 Poll::Pending => None,
@@ -245,7 +253,7 @@ impl Dispatcher {
             }
             Ok(None) => Begun::Task(HandlerTask {
                 call: Some(call),
-                inbox: None,
+                called: true,
                 kept: Some(kept),
                 scratch,
                 chain: None,
@@ -285,7 +293,11 @@ impl Dispatcher {
         E: Endpoint,
     {
         for answer in answers {
-            answer.submit(access);
+            answer.put(access);
+        }
+        access.settle();
+        for answer in answers {
+            access.forget(answer.call.id);
         }
     }
 
@@ -302,7 +314,11 @@ impl Dispatcher {
     }
 
     fn keep_call(&mut self, mut call: Arc<Call>) {
-        if self.accepts && self.calls.len() < SPARE && Arc::get_mut(&mut call).is_some() {
+        if !self.accepts || self.calls.len() >= SPARE {
+            return;
+        }
+        if let Some(spare) = Arc::get_mut(&mut call) {
+            spare.rest();
             self.calls.push(call);
         }
     }
@@ -367,8 +383,8 @@ fn discard(kept: Box<dyn Kept>) {
 /// cancel or the deadline drops the handler.
 pub struct HandlerTask {
     call: Option<Arc<Call>>,
-    /// The request, if the handler has not been called yet.
-    inbox: Option<Inbox>,
+    /// The handler has been called.
+    called: bool,
     kept: Option<Box<dyn Kept>>,
     scratch: Vec<u8>,
     /// All of it, if there are interceptors around it.
@@ -377,7 +393,7 @@ pub struct HandlerTask {
 
 impl HandlerTask {
     fn around(call: Arc<Call>, chain: Chain) -> Self {
-        Self { call: Some(call), inbox: None, kept: None, scratch: Vec::new(), chain: Some(chain) }
+        Self { call: Some(call), called: true, kept: None, scratch: Vec::new(), chain: Some(chain) }
     }
 
     /// Runs the handler in this thread: for a server without an async runtime. The handler must be one that needs
@@ -405,11 +421,11 @@ impl HandlerTask {
         let (Some(call), Some(kept)) = (&self.call, &mut self.kept) else {
             return Poll::Ready(Err(Status::internal("the handler was polled after its end")));
         };
-        let inbox = self.inbox.take();
+        let called = core::mem::replace(&mut self.called, true);
         let scratch = &mut self.scratch;
         let polled = guarded(|| {
-            if let Some(inbox) = inbox {
-                kept.fill(call, inbox)?;
+            if !called {
+                kept.fill(call)?;
             }
             match kept.poll(call, scratch, context) {
                 Poll::Ready(result) => result.map(Some),
@@ -454,8 +470,8 @@ impl Future for HandlerTask {
 impl HandlerTask {
     fn abandon(&mut self) {
         self.kept.take().into_iter().for_each(discard);
-        self.inbox = None;
         if let Some(call) = self.call.take() {
+            drop(call.take_arrived());
             call.clear_extra();
             let end = call.link.ended(call.id).unwrap_or(End::Lost);
             call.remember_end(end);
@@ -485,7 +501,6 @@ pub struct BlockingJob(Option<Job>);
 
 struct Job {
     call: Arc<Call>,
-    inbox: Inbox,
     run: Arc<dyn blocking::Erased>,
     scratch: Vec<u8>,
     around: Option<Around>,
@@ -495,19 +510,19 @@ impl BlockingJob {
     /// Runs the handler in this thread and sends the answer. Not for a call that has ended while it waited for a
     /// thread.
     pub fn run(mut self) {
-        let Some(Job { call, inbox, run, mut scratch, around }) = self.0.take() else { return };
+        let Some(Job { call, run, mut scratch, around }) = self.0.take() else { return };
         if call.link.ended(call.id).is_some() {
-            drop(inbox);
+            drop(call.take_arrived());
             call.clear_extra();
             return call.link.drop_call(call.id);
         }
         let answer = match around {
             None => {
-                let result = guarded(|| run.run(&call, inbox, &mut scratch));
+                let result = guarded(|| run.run(&call, &mut scratch));
                 Answer::new(Arc::clone(&call), result, scratch)
             }
             Some(around) => {
-                let chain = Chain::new(&around, Arc::clone(&call), inbox, Code::Blocking(run), scratch);
+                let chain = Chain::new(&around, Arc::clone(&call), Code::Blocking(run), scratch);
                 block_on(&call.link, call.deadline, chain).answer
             }
         };

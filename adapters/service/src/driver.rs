@@ -158,6 +158,11 @@ where
     fn flush(&self, _: &Shared<M, E, Self>) {
         self.notify();
     }
+
+    /// A connection catches up before it takes the lock: what is still notified under it will be seen.
+    fn is_told(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == NOTIFIED
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -470,9 +475,14 @@ where
         this.ear.listen(context.waker());
         let ear = Waker::from(Arc::clone(&this.ear));
         let transport = &mut Context::from_waker(&ear);
+        let mut settled = false;
         for _ in 0..PASSES {
             let was_held = this.held;
             let came = this.read(transport);
+            if settled && !came && this.shared.drive().leave() {
+                this.shrink();
+                return Poll::Pending;
+            }
             let left = this.turn();
             let again = this.write(transport);
             if this.close(transport).is_ready() {
@@ -483,7 +493,8 @@ where
             let due = this.wait(context);
             // Held back before and taken now: reading goes on. Held back, and wanted by now: feed it.
             let leftover = if this.held { this.rest.wants_input } else { was_held };
-            if !(came || left || again || due || leftover) && this.shared.drive().leave() {
+            settled = !(left || again || due || leftover);
+            if settled && !came && this.shared.drive().leave() {
                 this.shrink();
                 return Poll::Pending;
             }

@@ -11,7 +11,8 @@ use antiphon::Status;
 use antiphon::rpc::Shape;
 use bytes::Bytes;
 
-use crate::call::{Call, Inbox};
+use crate::call::Call;
+use crate::receiver::take_one;
 use crate::reply::{Reply, pack};
 use crate::{Codecs, Context, Receiver, Sender};
 
@@ -114,11 +115,12 @@ impl<I, O> MethodCodecs<I, O> {
         Some(names.into_iter().filter(both).map(Box::from).collect())
     }
 
-    pub(crate) fn receiver<W>(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Receiver<I, W>, Status>
+    /// The receiver of a request that has begun.
+    pub(crate) fn receiver<W>(&self, call: &Arc<Call>) -> Result<Receiver<I, W>, Status>
     where
         I: 'static,
     {
-        Ok(Receiver::new(Arc::clone(call), call.codec_of(&self.request)?, inbox))
+        Ok(Receiver::new(Arc::clone(call), call.codec_of(&self.request)?, call.take_arrived()))
     }
 
     pub(crate) fn sender<W>(&self, call: &Arc<Call>) -> Result<Sender<O, W>, Status>
@@ -129,24 +131,21 @@ impl<I, O> MethodCodecs<I, O> {
     }
 
     /// The one message of a request, which is complete.
-    pub(crate) fn message(&self, call: &Arc<Call>, inbox: Inbox) -> Result<I, Status>
+    pub(crate) fn message(&self, call: &Call) -> Result<I, Status>
     where
         I: 'static,
     {
-        let mut receiver: Receiver<I> = self.receiver(call, inbox)?;
-        match receiver.poll_one(&mut None, &mut task::Context::from_waker(task::Waker::noop())) {
-            Poll::Ready(result) => result,
-            Poll::Pending => Err(Status::internal("a request was handed over before it was complete")),
-        }
+        call.with_codec(&self.request, |codec| take_one(call, &**codec))?
     }
 
     pub(crate) fn reply(&self, call: &Call, message: &mut O, scratch: &mut Vec<u8>) -> Result<Reply, Status>
     where
         O: 'static,
     {
-        let codec = call.codec_of(&self.response)?;
-        call.see_sent(message, &*codec)?;
-        pack(call, &*codec, message, scratch).map(Reply::Message)
+        call.with_codec(&self.response, |codec| {
+            call.see_sent(message, &**codec)?;
+            pack(call, &**codec, message, scratch).map(Reply::Message)
+        })?
     }
 
     /// An interceptor's own answer.
@@ -170,7 +169,7 @@ impl<I, O> MethodCodecs<I, O> {
 trait Method: Send + Sync + 'static {
     type Future: Future + Send + 'static;
 
-    fn start(&self, call: &Arc<Call>, inbox: Inbox) -> Result<Self::Future, Status>;
+    fn start(&self, call: &Arc<Call>) -> Result<Self::Future, Status>;
 
     fn finish(
         &self,
@@ -191,7 +190,7 @@ trait Method: Send + Sync + 'static {
 /// A handler's future in a box that is kept and filled again: no allocation for a handler done at its first poll.
 pub(crate) trait Kept: Send {
     /// Starts a call.
-    fn fill(&mut self, call: &Arc<Call>, inbox: Inbox) -> Result<(), Status>;
+    fn fill(&mut self, call: &Arc<Call>) -> Result<(), Status>;
     /// Polls it; `scratch` takes the bytes of its one message. Empties the box when it is ready.
     fn poll(
         &mut self,
@@ -216,8 +215,8 @@ struct KeptFuture<A: Method> {
 }
 
 impl<A: Method> Kept for KeptFuture<A> {
-    fn fill(&mut self, call: &Arc<Call>, inbox: Inbox) -> Result<(), Status> {
-        let future = self.method.start(call, inbox)?;
+    fn fill(&mut self, call: &Arc<Call>) -> Result<(), Status> {
+        let future = self.method.start(call)?;
         self.future.set(Some(future));
         Ok(())
     }
@@ -273,7 +272,7 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 macro_rules! shapes {
     ($($(#[$doc:meta])* $with:ident, $type:ident, $shape:ident,
-        |$this:ident, $call:ident, $inbox:ident| $start:expr,
+        |$this:ident, $call:ident| $start:expr,
         ($($argument:ty),*) -> $result:ty,
         |$finish:ident, $for:ident, $output:ident, $scratch:ident| $reply:expr;)*) => {$(
         $(#[$doc])*
@@ -295,7 +294,7 @@ macro_rules! shapes {
             {
                 type Future = R;
 
-                fn start(&self, $call: &Arc<Call>, $inbox: Inbox) -> Result<R, Status> {
+                fn start(&self, $call: &Arc<Call>) -> Result<R, Status> {
                     let $this = self;
                     Ok($start)
                 }
@@ -328,27 +327,27 @@ macro_rules! shapes {
 shapes! {
     /// A handler of one message in and one out, with its codecs. It is called when the request is complete.
     unary_with, Unary, Unary,
-    |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.message(call, inbox)?),
+    |this, call| (this.1)(Context::new(Arc::clone(call)), this.0.message(call)?),
     (Context, I) -> O,
     |this, call, output, scratch| this.0.reply(call, &mut output?, scratch);
 
     /// A handler of one message in and many out, with its codecs. It is called when the request is complete.
     server_stream_with, ServerStream, ServerStream,
-    |this, call, inbox| (this.1)(
-        Context::new(Arc::clone(call)), this.0.message(call, inbox)?, this.0.sender(call)?),
+    |this, call| (this.1)(
+        Context::new(Arc::clone(call)), this.0.message(call)?, this.0.sender(call)?),
     (Context, I, Sender<O>) -> (),
     |_this, _call, output, _scratch| output.map(|()| Reply::Sent);
 
     /// A handler of many messages in and one out, with its codecs.
     client_stream_with, ClientStream, ClientStream,
-    |this, call, inbox| (this.1)(Context::new(Arc::clone(call)), this.0.receiver(call, inbox)?),
+    |this, call| (this.1)(Context::new(Arc::clone(call)), this.0.receiver(call)?),
     (Context, Receiver<I>) -> O,
     |this, call, output, scratch| this.0.reply(call, &mut output?, scratch);
 
     /// A handler of many messages in and many out, with its codecs.
     bidi_with, Bidi, Bidi,
-    |this, call, inbox| (this.1)(
-        Context::new(Arc::clone(call)), this.0.receiver(call, inbox)?, this.0.sender(call)?),
+    |this, call| (this.1)(
+        Context::new(Arc::clone(call)), this.0.receiver(call)?, this.0.sender(call)?),
     (Context, Receiver<I>, Sender<O>) -> (),
     |_this, _call, output, _scratch| output.map(|()| Reply::Sent);
 }

@@ -54,7 +54,11 @@ impl<T: 'static, W> Receiver<T, W> {
     }
 
     /// The next message, inflated and decoded outside every lock. It leaves the queue in the poll that returns it.
+    #[inline]
     pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        if self.call.flight.is_none() && self.call.watch.is_none() {
+            return self.poll_next(context);
+        }
         let polled = match &self.call.flight {
             Some(_) => self.poll_intercepted(context),
             None => self.poll_next(context),
@@ -169,6 +173,7 @@ impl<T: 'static, W> Receiver<T, W> {
         }
     }
 
+    #[inline]
     fn count_run(&self) {
         if let (Some(watch), Some(run)) = (&self.call.watch, &self.inbox.run) {
             watch.count_run(run.wire_len());
@@ -188,15 +193,7 @@ impl<T: 'static, W> Receiver<T, W> {
     }
 
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
-        let decoded = message.and_then(|bytes| {
-            let size = Some(bytes.len());
-            if let Some(watch) = &self.call.watch {
-                watch.count_received(bytes.len());
-            }
-            let mut message = self.codec.decode(bytes)?;
-            self.call.see_received(&mut message, size)?;
-            Ok(message)
-        });
+        let decoded = message.and_then(|bytes| decode(&self.call, &*self.codec, bytes));
         if let Err(status) = &decoded {
             self.inbox.run = None;
             self.inbox.end = Some(Err(status.clone()));
@@ -225,11 +222,7 @@ impl<T: 'static, W> Receiver<T, W> {
                     // An interceptor may have replaced it, having seen how the call ended.
                     return Poll::Ready(self.take_answer().unwrap_or(Ok(message)));
                 }
-                (None, None) => {
-                    return Poll::Ready(Err(Status::unimplemented(
-                        "no message where exactly one was to come",
-                    )));
-                }
+                (None, None) => return Poll::Ready(Err(no_message())),
             }
         }
     }
@@ -294,6 +287,47 @@ impl<T: 'static, W> Receiver<T, W> {
     pub(crate) fn call(&self) -> &Arc<Call> {
         &self.call
     }
+}
+
+#[inline]
+fn decode<T: 'static>(call: &Call, codec: &dyn Codec<T>, bytes: bytes::Bytes) -> Result<T, Status> {
+    let size = Some(bytes.len());
+    if let Some(watch) = &call.watch {
+        watch.count_received(bytes.len());
+    }
+    let mut message = codec.decode(bytes)?;
+    call.see_received(&mut message, size)?;
+    Ok(message)
+}
+
+/// The one message of a server's request that is complete: what a receiver would find, without one.
+pub(crate) fn take_one<T: 'static>(call: &Call, codec: &dyn Codec<T>) -> Result<T, Status> {
+    let Inbox { mut run, end, .. } = call.take_arrived();
+    if let (Some(watch), Some(run)) = (&call.watch, &run) {
+        watch.count_run(run.wire_len());
+    }
+    let (mut first, mut scratch) = (None, Vec::new());
+    while let Some(message) = run.as_mut().and_then(|run| run.next(&mut scratch)) {
+        let decoded = message.and_then(|bytes| decode(call, codec, bytes)).and_then(|message| {
+            if first.is_none() { Ok(message) } else { Err(more_than_one()) }
+        });
+        match decoded {
+            Ok(message) => first = Some(message),
+            Err(status) => {
+                call.link.fail(call.id, status.clone());
+                return Err(status);
+            }
+        }
+    }
+    match end {
+        Some(Ok(())) => first.ok_or_else(no_message),
+        Some(Err(status)) => Err(status),
+        None => Err(Status::internal("a request was handed over before it was complete")),
+    }
+}
+
+fn no_message() -> Status {
+    Status::unimplemented("no message where exactly one was to come")
 }
 
 impl<T: 'static> Receiver<T, Async> {

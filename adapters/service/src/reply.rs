@@ -99,9 +99,12 @@ pub struct Answer {
     result: Result<Reply, Status>,
     /// The bytes of the message.
     pub(crate) scratch: Vec<u8>,
-    headers: Metadata,
-    trailers: Metadata,
+    /// The headers and the trailers, if there are any.
+    beside: Option<Box<(Metadata, Metadata)>>,
 }
+
+/// No headers and no trailers.
+static NOTHING: (Metadata, Metadata) = (Metadata::new(), Metadata::new());
 
 impl Answer {
     /// Takes what the handler has set; from now on nothing more can be.
@@ -110,18 +113,26 @@ impl Answer {
         if let Ok(Reply::Message(packed)) = &result {
             call.count_sent(packed, &scratch);
         }
-        let (headers, trailers) = {
+        let beside = {
             let mut outgoing = call.outgoing();
             outgoing.finished = true;
-            let headers =
-                if call.headers_sent() { Metadata::new() } else { std::mem::take(&mut outgoing.headers) };
-            (headers, std::mem::take(&mut outgoing.trailers))
+            outgoing.take(!call.headers_sent())
         };
-        Self { call, result, scratch, headers, trailers }
+        Self { call, result, scratch, beside }
     }
 
     /// Sends it and lets go of the call, under the lock.
     pub fn submit<M, E>(&self, access: &mut Access<'_, M, E>)
+    where
+        M: Machine<Event = Event> + AsMut<E>,
+        E: Endpoint,
+    {
+        self.put(access);
+        access.drop_call(self.call.id);
+    }
+
+    /// Sends it, under the lock. The call is to be let go of afterwards.
+    pub(crate) fn put<M, E>(&self, access: &mut Access<'_, M, E>)
     where
         M: Machine<Event = Event> + AsMut<E>,
         E: Endpoint,
@@ -146,7 +157,10 @@ impl Answer {
         if Arc::strong_count(&self.call) > 1 {
             self.call.remember_end(ended.unwrap_or(End::Finished));
         }
-        access.drop_call(call);
+    }
+
+    fn beside(&self) -> &(Metadata, Metadata) {
+        self.beside.as_deref().unwrap_or(&NOTHING)
     }
 
     /// Outside the lock, when it has been submitted: tells the observers.
@@ -158,30 +172,31 @@ impl Answer {
         if self.call.headers_sent() {
             Ok(())
         } else {
-            endpoint.send_headers(now, self.call.id, &self.headers)
+            endpoint.send_headers(now, self.call.id, &self.beside().0)
         }
     }
 
     fn send<E: Endpoint>(&self, endpoint: &mut E, now: Instant) -> Result<(), Misuse> {
         let call = self.call.id;
+        let (headers, trailers) = self.beside();
         match &self.result {
             Ok(Reply::Message(packed)) => {
                 let payload = packed.payload(&self.scratch);
                 if !self.call.headers_sent() {
-                    return taken(endpoint.answer(now, call, &self.headers, payload, &self.trailers));
+                    return taken(endpoint.answer(now, call, headers, payload, trailers));
                 }
                 taken(endpoint.send(now, call, payload))?;
-                endpoint.finish(now, call, Ok(()), &self.trailers)
+                endpoint.finish(now, call, Ok(()), trailers)
             }
             Ok(Reply::Sent) => {
                 self.lead(endpoint, now)?;
-                endpoint.finish(now, call, Ok(()), &self.trailers)
+                endpoint.finish(now, call, Ok(()), trailers)
             }
             Err(status) => {
-                if !self.headers.is_empty() {
+                if !headers.is_empty() {
                     self.lead(endpoint, now)?;
                 }
-                endpoint.finish(now, call, Err(status), &self.trailers)
+                endpoint.finish(now, call, Err(status), trailers)
             }
         }
     }

@@ -1,5 +1,6 @@
 //! From a path to the code of its method.
 
+use core::hash::{BuildHasherDefault, Hasher};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ pub struct Router {
 
 #[derive(Clone, Default)]
 struct Table {
-    paths: HashMap<Box<str>, usize>,
+    paths: HashMap<Box<str>, usize, BuildHasherDefault<PathHasher>>,
     entries: Vec<Entry>,
     schemas: Vec<&'static Schema>,
     interceptors: Vec<Arc<dyn Erased>>,
@@ -51,6 +52,45 @@ struct Table {
     /// The entry that serves all other paths.
     fallback: Option<usize>,
     cors: Option<Arc<Cors>>,
+}
+
+/// Hashes paths, eight bytes at once. The paths of a table are this side's own: a peer can only ask for one, and so has
+/// nothing to gain by those that meet in a bucket.
+#[derive(Clone, Copy, Default)]
+struct PathHasher(u64);
+
+impl PathHasher {
+    fn add(&mut self, word: u64) {
+        // Any odd number with its bits well mixed does: this is 2^64 by the golden ratio.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for PathHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some((word, behind)) = rest.split_first_chunk() {
+            self.add(u64::from_le_bytes(*word));
+            rest = behind;
+        }
+        // What is left is looked at together with some that have been; of a short one each byte is.
+        match bytes.last_chunk() {
+            Some(word) => self.add(u64::from_le_bytes(*word)),
+            None => bytes.iter().for_each(|byte| self.add(u64::from(*byte))),
+        }
+    }
+
+    #[inline]
+    fn write_u8(&mut self, _: u8) {
+        // The end of a string, which is alone in its key.
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        // The high bits are the best mixed, and the map takes the low ones for its buckets.
+        self.0.rotate_left(26)
+    }
 }
 
 /// A registered method.
@@ -377,6 +417,17 @@ mod tests {
         let merged = own.merge(other());
         assert_eq!(merged.find("/any.Service/Method"), at);
         assert!(Arc::ptr_eq(merged.table.cors.as_ref().unwrap(), cors.as_ref().unwrap()));
+    }
+
+    #[test]
+    fn paths_are_found_however_long_they_are() {
+        let path = |length: usize| format!("/{}", "a.B/C.de".chars().cycle().take(length).collect::<String>());
+        let served: Vec<_> = (0..40).map(path).collect();
+        let router = served.iter().fold(Router::new(), |router, path| router.add(path, fallback()));
+        for (at, path) in served.iter().enumerate() {
+            assert_eq!(router.find(path), Some(at), "{path}");
+            assert_eq!(router.find(&format!("{path}x")), None, "{path}");
+        }
     }
 
     fn fallback() -> Handler {

@@ -130,12 +130,16 @@ impl<T: 'static, W> Sender<T, W> {
     }
 
     /// Waits for room, then encodes and queues in the same poll.
+    #[inline]
     pub(crate) fn poll_send(
         &mut self,
         message: &mut Staged<T>,
         last: bool,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Status>> {
+        if self.call.flight.is_none() && self.call.watch.is_none() {
+            return self.poll_queue(message, last, context);
+        }
         let sent = self.poll_intercepted(context, |this, context| this.poll_queue(message, last, context));
         if let (Poll::Ready(Err(status)), true) = (&sent, self.call.client && self.call.watch.is_some()) {
             if !matches!(status.ended(), EndedBy::Locally | EndedBy::Answer) {

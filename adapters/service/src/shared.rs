@@ -24,6 +24,12 @@ pub trait Drive<M, E>: Send + Sync + Sized + 'static {
     /// held, on the task or thread that changed the machine.
     fn flush(&self, shared: &Shared<M, E, Self>);
 
+    /// Whether a [`flush`](Drive::flush) would tell the driver nothing new: it has had one, and has not locked the
+    /// machine since. Called under the lock. The answer `false` is always right.
+    fn is_told(&self) -> bool {
+        false
+    }
+
     /// Somebody looks whether what it waits for has come, and will be woken through `context` if it has not. For a
     /// driver without a task or thread of its own, which moves when its users do. Called with no lock held.
     fn attend(&self, shared: &Shared<M, E, Self>, context: &mut Context<'_>) {
@@ -147,7 +153,7 @@ where
     /// Works on the machine under the lock, drains its notices, unlocks, wakes, and [flushes](Drive::flush) when the
     /// driver has something to do. For everybody but the driver. Nothing foreign may run in `work`.
     pub fn access<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> T {
-        let (done, flush) = self.locked(work);
+        let (done, flush) = self.locked(work, true);
         if flush {
             self.drive.flush(self);
         }
@@ -156,16 +162,18 @@ where
 
     /// As [`access`](Shared::access), without the flush: for the driver itself.
     pub fn turn<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> T {
-        self.locked(work).0
+        self.locked(work, false).0
     }
 
-    fn locked<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T) -> (T, bool) {
+    /// The second of the answer: whether the driver is to be told, if that is asked.
+    #[inline]
+    fn locked<T>(&self, work: impl FnOnce(&mut Access<'_, M, E>) -> T, asked: bool) -> (T, bool) {
         let now = self.drive.now();
         let mut wakes = Wakes::default();
         let mut state = self.lock();
         let done = work(&mut Access { state: &mut state, now, wakes: &mut wakes, _endpoint: PhantomData });
         state.settle(now, &mut wakes);
-        let flush = state.has_news();
+        let flush = asked && !self.drive.is_told() && state.has_news();
         drop(state);
         wakes.wake();
         (done, flush)
@@ -306,7 +314,7 @@ where
         self.drive.attend(self, context);
         loop {
             let waker = context.waker();
-            let ((step, old), flush) = self.locked(|access| {
+            let attempt = |access: &mut Access<'_, M, E>| {
                 if let Some(result) = access.try_start(request, *message, **ticket) {
                     access.leave_queue(**ticket);
                     return (Step::Ready(result), None);
@@ -319,7 +327,8 @@ where
                     Some(fresh) => (Step::Waiting, queue.wait(ticket, fresh, request.deadline)),
                     None => (Step::NeedsWaker, None),
                 }
-            });
+            };
+            let ((step, old), flush) = self.locked(attempt, true);
             drop(old);
             match step {
                 Step::Ready(result) => {
@@ -426,17 +435,18 @@ impl<M: Machine<Event = Event>> State<M> {
 
     fn has_news(&self) -> bool {
         let rest = &self.rest;
-        let sooner = match (self.timeout(), rest.timeout) {
+        let sooner = || match (self.timeout(), rest.timeout) {
             (Some(now), Some(then)) => now < then,
             (Some(_), None) => true,
             (None, _) => false,
         };
-        sooner
-            || (!rest.wants_output && self.machine.wants_output())
+        // What is most often the case first, and what takes longest to find out last.
+        (!rest.wants_output && self.machine.wants_output())
+            || (!rest.ready && !self.ready.is_empty())
             || (!rest.wants_input && self.machine.wants_input())
             || self.machine.closing() != rest.closing
             || self.give_up() != rest.give_up
-            || (!rest.ready && !self.ready.is_empty())
+            || sooner()
     }
 }
 
@@ -549,8 +559,11 @@ where
         self.state.slots.take_all(self.wakes);
     }
 
-    /// The next call that the dispatcher has to look at.
-    pub(crate) fn next_ready(&mut self) -> Option<CallId> {
+    /// The next call that the dispatcher has to look at. The machine's notices are drained when there is none.
+    pub(crate) fn settle_until_ready(&mut self) -> Option<CallId> {
+        if self.state.ready.is_empty() {
+            self.settle();
+        }
         self.state.ready.pop_front()
     }
 
@@ -573,6 +586,13 @@ where
         let now = self.now;
         self.endpoint().drop_call(now, call);
         self.settle();
+        self.state.slots.close(call, self.wakes);
+    }
+
+    /// As [`drop_call`](Access::drop_call), for a call whose end has been [settled](Access::settle) already.
+    pub(crate) fn forget(&mut self, call: CallId) {
+        let now = self.now;
+        self.endpoint().drop_call(now, call);
         self.state.slots.close(call, self.wakes);
     }
 

@@ -16,8 +16,14 @@ pub(crate) struct Wakes {
 }
 
 impl Wakes {
+    #[inline]
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
-        let Some(waker) = waker else { return };
+        if let Some(waker) = waker {
+            self.push_one(waker);
+        }
+    }
+
+    fn push_one(&mut self, waker: Waker) {
         match self.few.get_mut(self.count) {
             Some(place) => {
                 *place = Some(waker);
@@ -28,8 +34,17 @@ impl Wakes {
     }
 
     /// Wakes them all. Call it with no lock held.
-    pub(crate) fn wake(self) {
-        self.few.into_iter().flatten().chain(self.more).for_each(Waker::wake);
+    #[inline]
+    pub(crate) fn wake(&mut self) {
+        if self.count > 0 {
+            self.wake_all();
+        }
+    }
+
+    fn wake_all(&mut self) {
+        self.count = 0;
+        let few = self.few.iter_mut().filter_map(Option::take);
+        few.chain(self.more.drain(..)).for_each(Waker::wake);
     }
 }
 
@@ -109,9 +124,12 @@ impl Slot {
         &mut self.wakers[wait as usize]
     }
 
+    #[inline]
     pub(crate) fn take_all(&mut self, wakes: &mut Wakes) {
         self.wakers.iter_mut().for_each(|waker| wakes.push(waker.take()));
-        self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
+        if !self.watchers.list.is_empty() {
+            self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
+        }
     }
 }
 

@@ -11,14 +11,14 @@ use antiphon::rpc::Shape;
 use bytes::Bytes;
 
 use super::{Handler, MethodCodecs, Run};
-use crate::call::{Call, Inbox};
+use crate::call::Call;
 use crate::reply::Reply;
 use crate::{Blocking, Context, Receiver, Sender};
 
 /// A registered method, without its types.
 pub(crate) trait Erased: Send + Sync {
     /// Runs a call to its end; `scratch` takes the bytes of its one message.
-    fn run(&self, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>) -> Result<Reply, Status>;
+    fn run(&self, call: &Arc<Call>, scratch: &mut Vec<u8>) -> Result<Reply, Status>;
     /// An interceptor's answer in place of the handler's.
     fn answer(
         &self,
@@ -38,10 +38,10 @@ impl<I, O, F> Erased for Method<I, O, F>
 where
     I: 'static,
     O: 'static,
-    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync,
+    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync,
 {
-    fn run(&self, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>) -> Result<Reply, Status> {
-        (self.run)(&self.codecs, call, inbox, scratch)
+    fn run(&self, call: &Arc<Call>, scratch: &mut Vec<u8>) -> Result<Reply, Status> {
+        (self.run)(&self.codecs, call, scratch)
     }
 
     fn answer(
@@ -58,7 +58,7 @@ fn erase<I, O, F>(shape: Shape, codecs: MethodCodecs<I, O>, run: F) -> Handler
 where
     I: 'static,
     O: 'static,
-    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, Inbox, &mut Vec<u8>) -> Result<Reply, Status>
+    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, &mut Vec<u8>) -> Result<Reply, Status>
         + Send
         + Sync
         + 'static,
@@ -77,8 +77,8 @@ where
     erase(
         Shape::Unary,
         codecs,
-        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
-            let message = codecs.message(call, inbox)?;
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, scratch: &mut Vec<u8>| {
+            let message = codecs.message(call)?;
             codecs.reply(call, &mut handler(Context::new(Arc::clone(call)), message)?, scratch)
         },
     )
@@ -94,8 +94,8 @@ where
     erase(
         Shape::ServerStream,
         codecs,
-        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
-            let message = codecs.message(call, inbox)?;
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, _: &mut Vec<u8>| {
+            let message = codecs.message(call)?;
             handler(Context::new(Arc::clone(call)), message, codecs.sender(call)?).map(|()| Reply::Sent)
         },
     )
@@ -111,8 +111,8 @@ where
     erase(
         Shape::ClientStream,
         codecs,
-        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, scratch: &mut Vec<u8>| {
-            let receiver = codecs.receiver(call, inbox)?;
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, scratch: &mut Vec<u8>| {
+            let receiver = codecs.receiver(call)?;
             codecs.reply(call, &mut handler(Context::new(Arc::clone(call)), receiver)?, scratch)
         },
     )
@@ -128,8 +128,8 @@ where
     erase(
         Shape::Bidi,
         codecs,
-        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, inbox: Inbox, _: &mut Vec<u8>| {
-            let receiver = codecs.receiver(call, inbox)?;
+        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, _: &mut Vec<u8>| {
+            let receiver = codecs.receiver(call)?;
             handler(Context::new(Arc::clone(call)), receiver, codecs.sender(call)?).map(|()| Reply::Sent)
         },
     )

@@ -9,7 +9,7 @@ use antiphon::Status;
 
 use super::{Around, Next, Work, caught, discard};
 use crate::Context;
-use crate::call::{Call, Inbox};
+use crate::call::Call;
 use crate::handler::blocking::Erased;
 use crate::handler::{Kept, guarded};
 use crate::link::end_status;
@@ -36,10 +36,9 @@ pub(crate) enum Code {
 }
 
 impl Chain {
-    pub(crate) fn new(around: &Around, call: Arc<Call>, inbox: Inbox, code: Code, scratch: Vec<u8>) -> Self {
+    pub(crate) fn new(around: &Around, call: Arc<Call>, code: Code, scratch: Vec<u8>) -> Self {
         let around = Arc::clone(around);
-        let mut handler =
-            Handling { call: Arc::clone(&call), inbox: Some(inbox), code, scratch, reply: None };
+        let mut handler = Handling { call: Arc::clone(&call), called: false, code, scratch, reply: None };
         let future = async move {
             let forget = Forget(Arc::clone(&handler.call));
             let context = Context::new(Arc::clone(&handler.call));
@@ -89,8 +88,7 @@ impl Drop for Forget {
 /// The handler inside its interceptors.
 struct Handling {
     call: Arc<Call>,
-    /// The request, until the handler is called.
-    inbox: Option<Inbox>,
+    called: bool,
     code: Code,
     scratch: Vec<u8>,
     reply: Option<Reply>,
@@ -119,12 +117,12 @@ impl Handling {
     }
 
     fn poll_handler(&mut self, context: &mut task::Context<'_>) -> Poll<Result<Reply, Status>> {
-        let Self { call, inbox, code, scratch, .. } = self;
-        let inbox = inbox.take();
+        let Self { call, called, code, scratch, .. } = self;
+        let called = core::mem::replace(called, true);
         let polled = match code {
             Code::Async(kept) => guarded(|| {
-                if let Some(inbox) = inbox {
-                    kept.fill(call, inbox)?;
+                if !called {
+                    kept.fill(call)?;
                 }
                 match kept.poll(call, scratch, context) {
                     Poll::Ready(result) => result.map(Some),
@@ -132,7 +130,7 @@ impl Handling {
                 }
             }),
             // It blocks this thread, which is a worker.
-            Code::Blocking(run) => guarded(|| run.run(call, inbox.unwrap_or_default(), scratch)).map(Some),
+            Code::Blocking(run) => guarded(|| run.run(call, scratch)).map(Some),
         };
         match polled {
             Ok(None) => Poll::Pending,
@@ -161,6 +159,6 @@ impl Work for Handling {
                 Ok(())
             });
         }
-        self.inbox = None;
+        drop(self.call.take_arrived());
     }
 }

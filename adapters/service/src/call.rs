@@ -138,7 +138,15 @@ impl Call {
 
     /// A server: takes what had been received when the handler was called.
     pub(crate) fn take_arrived(&self) -> Inbox {
-        core::mem::take(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner))
+        let (run, end) = self.take_request();
+        Inbox { run, end, ..Inbox::default() }
+    }
+
+    /// A server: takes the messages that had been received when the handler was called, and the end behind them if it
+    /// has come.
+    pub(crate) fn take_request(&self) -> (Option<Messages>, Option<Result<(), Status>>) {
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        (arrived.run.take(), arrived.end.take())
     }
 
     /// Gives back what is of no use to a later call, and may be large.
@@ -148,15 +156,27 @@ impl Call {
         arrived.end = None;
     }
 
-    /// Notes what a handler may ask of a request, which the router takes to `entry`. Of one entry all paths are alike,
-    /// so that it is not copied again.
-    pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) {
-        if self.entry != entry || entry.is_none() {
+    /// The router's entry of this path, if this was the path of the call whose memory it has.
+    pub(crate) fn known_entry(&self, path: &str) -> Option<usize> {
+        self.entry.filter(|_| self.procedure == path)
+    }
+
+    /// The entry did not take the call.
+    pub(crate) fn forget_entry(&mut self) {
+        self.entry = None;
+    }
+
+    /// Notes what a handler may ask of a request, which the router takes to `entry`. What is there already from the call
+    /// whose memory it has is not copied again. Returns whether the entry and the codec are that call's.
+    pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) -> bool {
+        let mut alike = self.entry == entry && entry.is_some();
+        if !alike {
             self.procedure.clear();
             self.procedure.push_str(request.path());
             self.entry = entry;
         }
         if self.codec != request.codec() {
+            alike = false;
             self.codec.clear();
             self.codec.push_str(request.codec());
         }
@@ -165,7 +185,10 @@ impl Call {
         self.is_get = request.is_get();
         self.method = Method::new(request.shape());
         self.deadline = request.deadline();
-        self.headers.extend_from(request.metadata());
+        if !request.metadata().is_empty() {
+            self.headers.extend_from(request.metadata());
+        }
+        alike
     }
 
     /// The codec that messages of this call have.

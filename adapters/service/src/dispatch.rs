@@ -135,13 +135,16 @@ impl Dispatcher {
         let endpoint = access.endpoint();
         let found = match endpoint.request(id) {
             Some(request) => {
-                let found = self.router.find(request.path());
-                call.describe(&request, found.filter(|at| !self.router.is_fallback(*at)));
-                found
+                let path = request.path();
+                let found = call.known_entry(path).or_else(|| self.router.find(path));
+                let alike = call.describe(&request, found.filter(|at| !self.router.is_fallback(*at)));
+                found.map(|at| (at, alike))
             }
             None => None,
         };
-        let Some(entry) = found.filter(|at| route(&self.router, endpoint, now, call, *at)) else {
+        let routed = found.filter(|(at, alike)| route(&self.router, endpoint, now, call, *at, *alike));
+        let Some((entry, _)) = routed else {
+            call.forget_entry();
             if found.is_none() && !preflight(&self.router, endpoint, now, id) {
                 endpoint.route(now, id, None);
             }
@@ -330,8 +333,16 @@ impl core::fmt::Debug for Dispatcher {
     }
 }
 
-/// Offers a call to an entry of the router. If it does not fit, it has been answered.
-fn route<E: Endpoint>(router: &Router, endpoint: &mut E, now: Instant, call: &mut Call, at: usize) -> bool {
+/// Offers a call to an entry of the router, which took one with this codec before if they are `alike`. If it does not
+/// fit, it has been answered.
+fn route<E: Endpoint>(
+    router: &Router,
+    endpoint: &mut E,
+    now: Instant,
+    call: &mut Call,
+    at: usize,
+    alike: bool,
+) -> bool {
     let (id, entry) = (call.id, router.entry(at));
     if preflight(router, endpoint, now, id) {
         return false;
@@ -349,7 +360,7 @@ fn route<E: Endpoint>(router: &Router, endpoint: &mut E, now: Instant, call: &mu
         }
         call.method = entry.method;
     }
-    if !entry.handler.knows_codec(&call.codec) {
+    if !alike && !entry.handler.knows_codec(&call.codec) {
         endpoint.refuse_codec(now, id, &call.method);
         return false;
     }

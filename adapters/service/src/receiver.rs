@@ -57,6 +57,9 @@ impl<T: 'static, W> Receiver<T, W> {
     #[inline]
     pub(crate) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
         if self.call.flight.is_none() && self.call.watch.is_none() {
+            if let Some(message) = self.inbox.run.as_mut().and_then(|run| run.next(&mut self.scratch)) {
+                return Poll::Ready(self.decode(message).map(Some));
+            }
             return self.poll_next(context);
         }
         let polled = match &self.call.flight {
@@ -192,14 +195,19 @@ impl<T: 'static, W> Receiver<T, W> {
         Poll::Ready(())
     }
 
+    #[inline]
     fn decode(&mut self, message: Result<bytes::Bytes, Status>) -> Result<T, Status> {
         let decoded = message.and_then(|bytes| decode(&self.call, &*self.codec, bytes));
         if let Err(status) = &decoded {
-            self.inbox.run = None;
-            self.inbox.end = Some(Err(status.clone()));
-            self.call.link.fail(self.call.id, status.clone());
+            self.fail(status);
         }
         decoded
+    }
+
+    fn fail(&mut self, status: &Status) {
+        self.inbox.run = None;
+        self.inbox.end = Some(Err(status.clone()));
+        self.call.link.fail(self.call.id, status.clone());
     }
 
     /// The one message of a direction that carries exactly one, and its end.
@@ -212,9 +220,7 @@ impl<T: 'static, W> Receiver<T, W> {
             match (ready!(self.poll_recv(context))?, first.take()) {
                 (Some(_), Some(_)) => {
                     let status = more_than_one();
-                    self.call.link.fail(self.call.id, status.clone());
-                    self.inbox.run = None;
-                    self.inbox.end = Some(Err(status.clone()));
+                    self.fail(&status);
                     return Poll::Ready(Err(status));
                 }
                 (Some(message), None) => *first = Some(message),
@@ -302,15 +308,17 @@ fn decode<T: 'static>(call: &Call, codec: &dyn Codec<T>, bytes: bytes::Bytes) ->
 
 /// The one message of a server's request that is complete: what a receiver would find, without one.
 pub(crate) fn take_one<T: 'static>(call: &Call, codec: &dyn Codec<T>) -> Result<T, Status> {
-    let Inbox { mut run, end, .. } = call.take_arrived();
+    let (mut run, end) = call.take_request();
     if let (Some(watch), Some(run)) = (&call.watch, &run) {
         watch.count_run(run.wire_len());
     }
     let (mut first, mut scratch) = (None, Vec::new());
-    while let Some(message) = run.as_mut().and_then(|run| run.next(&mut scratch)) {
-        let decoded = message.and_then(|bytes| decode(call, codec, bytes)).and_then(|message| {
-            if first.is_none() { Ok(message) } else { Err(more_than_one()) }
-        });
+    while let Some(message) =
+        run.as_mut().filter(|run| !run.is_empty()).and_then(|run| run.next(&mut scratch))
+    {
+        let decoded = message
+            .and_then(|bytes| decode(call, codec, bytes))
+            .and_then(|message| if first.is_none() { Ok(message) } else { Err(more_than_one()) });
         match decoded {
             Ok(message) => first = Some(message),
             Err(status) => {

@@ -41,31 +41,36 @@ impl Packed {
 }
 
 /// Encodes and compresses a message into `scratch`, outside every lock.
+#[inline]
 pub(crate) fn pack<T>(
     call: &Call,
     codec: &dyn Codec<T>,
     message: &T,
     scratch: &mut Vec<u8>,
 ) -> Result<Packed, Status> {
-    let packed = encode(call, codec, message, scratch)?;
+    scratch.clear();
+    let packed = match (codec.as_bytes(message), &call.coding) {
+        (None, None) => {
+            codec.encode(message, scratch)?;
+            encoded(scratch)
+        }
+        (held, _) => encode(call, codec, message, held, scratch)?,
+    };
     let size = packed.payload(scratch).bytes().len();
     if size > call.terms.max_send {
-        return Err(Status::resource_exhausted(format!(
-            "the message has {size} bytes, and at most {} may be sent",
-            call.terms.max_send
-        )));
+        return Err(too_large(size, call.terms.max_send));
     }
     Ok(packed)
 }
 
+/// As [`pack`], for a message that is `held` as bytes already, or to be compressed perhaps.
 fn encode<T>(
     call: &Call,
     codec: &dyn Codec<T>,
     message: &T,
+    held: Option<&Bytes>,
     scratch: &mut Vec<u8>,
 ) -> Result<Packed, Status> {
-    scratch.clear();
-    let held = codec.as_bytes(message);
     if let (Some(coding), Some(bytes)) = (&call.coding, held.filter(|bytes| call.compresses(bytes.len()))) {
         coding.compress(bytes, scratch);
         return Ok(Packed::Compressed { plain: bytes.len() });
@@ -80,9 +85,20 @@ fn encode<T>(
             coding.compress(&plain, scratch);
             Ok(Packed::Compressed { plain: plain.len() })
         }
-        _ if scratch.len() >= Output::SHARE_FROM => Ok(Packed::Shared(Bytes::from(std::mem::take(scratch)))),
-        _ => Ok(Packed::Plain),
+        _ => Ok(encoded(scratch)),
     }
+}
+
+#[inline]
+fn encoded(scratch: &mut Vec<u8>) -> Packed {
+    if scratch.len() < Output::SHARE_FROM {
+        return Packed::Plain;
+    }
+    Packed::Shared(Bytes::from(std::mem::take(scratch)))
+}
+
+fn too_large(size: usize, max: usize) -> Status {
+    Status::resource_exhausted(format!("the message has {size} bytes, and at most {max} may be sent"))
 }
 
 /// What a handler returned.

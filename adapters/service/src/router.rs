@@ -421,7 +421,8 @@ mod tests {
 
     #[test]
     fn paths_are_found_however_long_they_are() {
-        let path = |length: usize| format!("/{}", "a.B/C.de".chars().cycle().take(length).collect::<String>());
+        let path =
+            |length: usize| format!("/{}", "a.B/C.de".chars().cycle().take(length).collect::<String>());
         let served: Vec<_> = (0..40).map(path).collect();
         let router = served.iter().fold(Router::new(), |router, path| router.add(path, fallback()));
         for (at, path) in served.iter().enumerate() {

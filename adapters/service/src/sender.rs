@@ -92,6 +92,7 @@ impl<T: 'static, W> Sender<T, W> {
     }
 
     /// Waits for room.
+    #[inline]
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.closed {
             return Poll::Ready(Err(closed()));
@@ -149,6 +150,7 @@ impl<T: 'static, W> Sender<T, W> {
         sent
     }
 
+    #[inline]
     fn poll_queue(
         &mut self,
         message: &mut Staged<T>,
@@ -166,6 +168,7 @@ impl<T: 'static, W> Sender<T, W> {
         }
     }
 
+    #[inline]
     fn queue(&mut self, staged: &mut Staged<T>, last: bool) -> Result<(), Refused> {
         staged.see(|message| self.call.see_sent(message, &*self.codec)).map_err(Refused::Failed)?;
         self.call.send_headers();

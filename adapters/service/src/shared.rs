@@ -238,11 +238,11 @@ where
                 if slot.ended.is_some() {
                     return (Step::Ready(slot.ended), None);
                 }
-                if slot.watchers.has(*key, waker) {
+                if slot.watchers().has(*key, waker) {
                     return (Step::Waiting, None);
                 }
                 match fresh.take() {
-                    Some(fresh) => (Step::Waiting, slot.watchers.wait(key, fresh)),
+                    Some(fresh) => (Step::Waiting, slot.watchers().wait(key, fresh)),
                     None => (Step::NeedsWaker, None),
                 }
             });
@@ -256,7 +256,7 @@ where
     }
 
     pub(crate) fn unwatch(&self, call: CallId, key: WatchKey) {
-        let left = self.access(|access| access.slot(call)?.watchers.leave(key));
+        let left = self.access(|access| access.slot(call)?.watchers().leave(key));
         drop(left);
     }
 
@@ -367,37 +367,21 @@ pub(crate) enum StartRefusal {
 }
 
 impl<M: Machine<Event = Event>> State<M> {
+    #[inline]
     fn settle(&mut self, now: Instant, wakes: &mut Wakes) {
         while let Some(event) = self.machine.poll_event() {
-            match event {
-                Event::Started(call) => {
-                    self.slots.open(call, wakes);
-                    self.ready.push_back(call);
-                }
-                Event::Readable(call) => self.notice(call, wakes, |slot| slot.waker(Wait::Receive).take()),
-                Event::Writable(call) | Event::Stopped(call, _) => {
-                    if let Some(slot) = self.slots.get(call) {
-                        wakes.push(slot.waker(Wait::Send).take());
-                    }
-                }
-                Event::Ended(call, end) => {
-                    self.notice(call, wakes, |slot| {
-                        slot.ended = Some(end);
-                        None
-                    });
-                    if let Some(slot) = self.slots.get(call) {
-                        slot.take_all(wakes);
-                    }
-                }
-                Event::Available => self.queue.call_next(now, wakes),
-                Event::Draining => self.take_no_more(now, wakes),
-            }
+            self.settle_one(event, now, wakes);
         }
-        let closing = self.machine.closing();
-        if closing != Closing::Open && !self.draining {
+        if self.machine.closing() != Closing::Open {
+            self.settle_closing(now, wakes);
+        }
+    }
+
+    fn settle_closing(&mut self, now: Instant, wakes: &mut Wakes) {
+        if !self.draining {
             self.take_no_more(now, wakes);
         }
-        if closing == Closing::Closed && !self.judged {
+        if self.machine.closing() == Closing::Closed && !self.judged {
             self.judged = true;
             // What ended it by itself, such as the time, has told nobody why: it is told to who feeds.
             let told = self.machine.handle_input(now, &mut BytesMut::new());
@@ -412,9 +396,31 @@ impl<M: Machine<Event = Event>> State<M> {
         self.closed.take().for_each(|watcher| wakes.push(Some(watcher)));
     }
 
-    fn notice(&mut self, call: CallId, wakes: &mut Wakes, change: impl FnOnce(&mut Slot) -> Option<Waker>) {
+    fn settle_one(&mut self, event: Event, now: Instant, wakes: &mut Wakes) {
+        match event {
+            Event::Started(call) => {
+                self.slots.open(call, wakes);
+                self.ready.push_back(call);
+            }
+            Event::Readable(call) => self.notice(call, |slot| slot.wake(Wait::Receive, wakes)),
+            Event::Writable(call) | Event::Stopped(call, _) => {
+                if let Some(slot) = self.slots.get(call) {
+                    slot.wake(Wait::Send, wakes);
+                }
+            }
+            Event::Ended(call, end) => self.notice(call, |slot| {
+                slot.ended = Some(end);
+                slot.take_all(wakes);
+            }),
+            Event::Available => self.queue.call_next(now, wakes),
+            Event::Draining => self.take_no_more(now, wakes),
+        }
+    }
+
+    #[inline]
+    fn notice(&mut self, call: CallId, change: impl FnOnce(&mut Slot)) {
         let Some(slot) = self.slots.get(call) else { return };
-        wakes.push(change(slot));
+        change(slot);
         if slot.gathering {
             slot.gathering = false;
             self.ready.push_back(call);

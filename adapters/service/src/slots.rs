@@ -10,7 +10,7 @@ use antiphon::{CallId, End, Instant};
 /// Wakers taken under a lock, to be woken once it is released.
 #[derive(Default)]
 pub(crate) struct Wakes {
-    few: [Option<Waker>; 4],
+    few: [Option<Waker>; 2],
     count: usize,
     more: Vec<Waker>,
 }
@@ -114,20 +114,40 @@ pub(crate) struct Slot {
     pub(crate) gathering: bool,
     wakers: [Option<Waker>; 3],
     /// Whoever else waits for the end.
-    pub(crate) watchers: Watchers,
+    watchers: Watchers,
+    /// Somebody may be in the two above.
+    awaited: bool,
     /// Messages that were in front of an outcome that the sender asked for.
     pub(crate) stash: VecDeque<Messages>,
 }
 
 impl Slot {
+    /// The place of who waits for this.
     pub(crate) fn waker(&mut self, wait: Wait) -> &mut Option<Waker> {
+        self.awaited = true;
         &mut self.wakers[wait as usize]
     }
 
+    /// Those who wait for the end beside the handler.
+    pub(crate) fn watchers(&mut self) -> &mut Watchers {
+        self.awaited = true;
+        &mut self.watchers
+    }
+
+    /// Who waits for this is woken.
+    #[inline]
+    pub(crate) fn wake(&mut self, wait: Wait, wakes: &mut Wakes) {
+        if self.awaited {
+            wakes.push(self.wakers[wait as usize].take());
+        }
+    }
+
+    /// Everybody who waits is woken.
     #[inline]
     pub(crate) fn take_all(&mut self, wakes: &mut Wakes) {
-        self.wakers.iter_mut().for_each(|waker| wakes.push(waker.take()));
-        if !self.watchers.list.is_empty() {
+        if self.awaited {
+            self.awaited = false;
+            self.wakers.iter_mut().for_each(|waker| wakes.push(waker.take()));
             self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
         }
     }

@@ -58,10 +58,7 @@ fn erase<I, O, F>(shape: Shape, codecs: MethodCodecs<I, O>, run: F) -> Handler
 where
     I: 'static,
     O: 'static,
-    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, &mut Vec<u8>) -> Result<Reply, Status>
-        + Send
-        + Sync
-        + 'static,
+    F: Fn(&MethodCodecs<I, O>, &Arc<Call>, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync + 'static,
 {
     let names = codecs.names();
     Handler { run: Run::Blocking(Arc::new(Method { codecs, run })), shape, inline: false, codecs: names }
@@ -125,14 +122,10 @@ where
     O: 'static,
     F: Fn(Context, Receiver<I, Blocking>, Sender<O, Blocking>) -> Result<(), Status> + Send + Sync + 'static,
 {
-    erase(
-        Shape::Bidi,
-        codecs,
-        move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, _: &mut Vec<u8>| {
-            let receiver = codecs.receiver(call)?;
-            handler(Context::new(Arc::clone(call)), receiver, codecs.sender(call)?).map(|()| Reply::Sent)
-        },
-    )
+    erase(Shape::Bidi, codecs, move |codecs: &MethodCodecs<I, O>, call: &Arc<Call>, _: &mut Vec<u8>| {
+        let receiver = codecs.receiver(call)?;
+        handler(Context::new(Arc::clone(call)), receiver, codecs.sender(call)?).map(|()| Reply::Sent)
+    })
 }
 
 /// A blocking handler of one message in and one out, raw.

@@ -88,11 +88,21 @@ impl GreetServiceClient {
     }
 
     pub async fn upload(&self) -> Result<ClientStream<Hello, Hello>, Status> {
-        self.client.client_stream_with(PATH, &self.codecs, CallOptions::new()).await
+        self.client
+            .client_stream_with(PATH, Method::new(Shape::ClientStream), &self.codecs, CallOptions::new())
+            .await
     }
 
     pub async fn watch(&self, request: Hello) -> Result<Receiver<Hello>, Status> {
-        self.client.server_stream_with(PATH, &self.codecs, request, CallOptions::new()).await
+        self.client
+            .server_stream_with(
+                PATH,
+                Method::new(Shape::ServerStream),
+                &self.codecs,
+                request,
+                CallOptions::new(),
+            )
+            .await
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Instant>,
     /// A server: the headers of the request.
     pub(crate) headers: Metadata,
+    /// A client: memory for the message that the call is started with.
+    pub(crate) spare: Vec<u8>,
     /// What compresses the messages that are sent.
     pub(crate) coding: Option<Arc<dyn Coding>>,
     /// A client's receiver has taken the outcome, and the connection has let go of the call.
@@ -98,6 +100,7 @@ impl Call {
             terms: Terms::default(),
             deadline: None,
             headers: Metadata::new(),
+            spare: Vec::new(),
             coding: None,
             outcome: OnceLock::new(),
             end: OnceLock::new(),
@@ -120,6 +123,7 @@ impl Call {
         self.deadline = None;
         self.headers.clear();
         self.coding = None;
+        self.outcome.take();
         self.end.take();
         *self.uncompressed.get_mut() = false;
         *self.headers_sent.get_mut() = false;
@@ -154,6 +158,18 @@ impl Call {
         let arrived = self.arrived_mut();
         arrived.run = None;
         arrived.end = None;
+    }
+
+    /// Names its procedure and codec.
+    pub(crate) fn name(&mut self, procedure: &str, codec: &str) {
+        if self.procedure != procedure {
+            self.procedure.clear();
+            self.procedure.push_str(procedure);
+        }
+        if self.codec != codec {
+            self.codec.clear();
+            self.codec.push_str(codec);
+        }
     }
 
     /// The router's entry of this path, if this was the path of the call whose memory it has.

@@ -25,6 +25,8 @@ pub trait Link: Calls + Send + Sync {
     fn peer(&self) -> &Peer;
     /// Blocks this thread until it is unparked, or until about `deadline`. It may return at any time.
     fn park(&self, deadline: Option<Instant>);
+    /// See [`Drive::attend`].
+    fn attend(&self, context: &mut Context<'_>);
     /// Begins a graceful end: no new calls.
     fn drain(&self);
     /// Ends the connection at once.
@@ -104,7 +106,7 @@ pub struct FinalAnswer<'a>(pub(crate) &'a Answer);
 /// A call that is to be started.
 pub struct Starting<'a> {
     pub(crate) request: &'a ClientRequest<'a>,
-    /// Its one message: it is sent in the same step, and closes the request.
+    /// Its one message: it is sent in the same step, and closes the request. Whoever polls waits for the answer then.
     pub(crate) message: Option<Payload<'a>>,
     pub(crate) ticket: &'a mut Ticket,
 }
@@ -134,6 +136,10 @@ where
 
     fn park(&self, deadline: Option<Instant>) {
         self.drive().park(self, deadline);
+    }
+
+    fn attend(&self, context: &mut Context<'_>) {
+        self.drive().attend(self, context);
     }
 
     fn drain(&self) {

@@ -31,6 +31,8 @@ pub struct Receiver<T, W = Async> {
     concluded: bool,
     /// A client: a call that was not begun is begun again, and the interceptors around it see one call.
     pub(crate) may_retry: bool,
+    /// A client: whoever polls next waits already, since the call was started in the same poll.
+    waits: bool,
     /// A message has been received: an interceptor's own answer is not wanted.
     received: bool,
     _wait: PhantomData<fn() -> W>,
@@ -46,6 +48,7 @@ impl<T: 'static, W> Receiver<T, W> {
             exhausted: false,
             concluded: false,
             may_retry: false,
+            waits: false,
             received: false,
             _wait: PhantomData,
         };
@@ -183,7 +186,16 @@ impl<T: 'static, W> Receiver<T, W> {
         }
     }
 
+    /// Whoever started the call waits for what is received since then, and polls this in the same poll.
+    pub(crate) fn waits_already(&mut self) {
+        self.waits = true;
+    }
+
     fn poll_pull(&mut self, one: bool, context: &mut Context<'_>) -> Poll<()> {
+        if core::mem::take(&mut self.waits) {
+            self.call.link.attend(context);
+            return Poll::Pending;
+        }
         let inbox = &mut Received(&mut self.inbox);
         ready!(self.call.link.poll_read(self.call.id, one, inbox, context));
         self.count_run();

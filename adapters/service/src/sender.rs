@@ -253,19 +253,6 @@ impl<T: 'static, W> Sender<T, W> {
         }
     }
 
-    pub(crate) fn call(&self) -> &Call {
-        &self.call
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Its last message was sent for it.
-    pub(crate) fn has_closed(&mut self) {
-        self.closed = true;
-    }
-
     /// Why the call takes no message: the one error of a call, from the sender's side.
     fn refusal(&mut self, error: SendError) -> Status {
         if let Some(outcome) = self.call.outcome.get() {

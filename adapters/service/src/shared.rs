@@ -310,13 +310,19 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Result<Started, StartRefusal>> {
         let Starting { request, message, ticket } = starting;
-        let mut fresh: Option<Waker> = None;
+        // Who sends the one message with the call waits for the answer.
+        let mut fresh: Option<Waker> = message.is_some().then(|| context.waker().clone());
         self.drive.attend(self, context);
         loop {
             let waker = context.waker();
             let attempt = |access: &mut Access<'_, M, E>| {
                 if let Some(result) = access.try_start(request, *message, **ticket) {
                     access.leave_queue(**ticket);
+                    if let (Ok(started), Some(fresh)) = (&result, fresh.take()) {
+                        if let Some(slot) = access.slot(started.call) {
+                            *slot.waker(Wait::Receive) = Some(fresh);
+                        }
+                    }
                     return (Step::Ready(result), None);
                 }
                 let queue = &mut access.state.queue;

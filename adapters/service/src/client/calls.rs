@@ -26,9 +26,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Response<O>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.call_one(path, of(method, Shape::Unary), codecs, message, options);
+                let $future = self.call_one(path, of(method, Shape::Unary), codecs, message, &options);
                 $run
             }
 
@@ -45,9 +46,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<O, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.call_stream(path, of(method, Shape::ServerStream), codecs, message, options);
+                let $future = self.call_stream(path, of(method, Shape::ServerStream), codecs, message, &options);
                 $run
             }
 
@@ -63,9 +65,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<ClientStream<I, O, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.open_stream(path, of(method, Shape::ClientStream), codecs, options);
+                let $future = self.open_stream(path, of(method, Shape::ClientStream), codecs, &options);
                 let (sender, receiver) = $run?;
                 Ok(ClientStream::new(sender, receiver))
             }
@@ -82,9 +85,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<I, O, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.open_stream(path, of(method, Shape::Bidi), codecs, options);
+                let $future = self.open_stream(path, of(method, Shape::Bidi), codecs, &options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
             }
@@ -102,9 +106,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<(Sender<I, $wait>, Receiver<O, $wait>), Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.open_stream(path, method, codecs, options);
+                let $future = self.open_stream(path, method, codecs, &options);
                 $run
             }
 
@@ -121,9 +126,10 @@ macro_rules! calls {
                 let mut method = Method::new(Shape::Unary);
                 method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.call_one(path, method, &self.connection.raw, message, options);
+                let $future = self.call_one(path, method, &self.connection.raw, message, &options);
                 $run
             }
 
@@ -138,9 +144,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.call_stream(path, Method::new(Shape::ServerStream), &self.connection.raw, message, options);
+                let $future = self.call_stream(path, Method::new(Shape::ServerStream), &self.connection.raw, message, &options);
                 $run
             }
 
@@ -154,10 +161,11 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
                 let method = Method::new(Shape::ClientStream);
-                let $future = self.open_stream(path, method, &self.connection.raw, options);
+                let $future = self.open_stream(path, method, &self.connection.raw, &options);
                 let (sender, receiver) = $run?;
                 Ok(ClientStream::new(sender, receiver))
             }
@@ -172,9 +180,10 @@ macro_rules! calls {
                 options: CallOptions,
             ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
-                let options = self.settle(options);
+                let mut options = options;
+                self.settle(&mut options);
                 let $deadline = options.deadline;
-                let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, options);
+                let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, &options);
                 let (sender, receiver) = $run?;
                 Ok(BidiStream::new(sender, receiver))
             }

@@ -9,11 +9,13 @@
 
 use core::future::poll_fn;
 use core::marker::PhantomData;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use antiphon::ConnectionError;
 use bytes::Bytes;
 
+use crate::call::Call;
 use crate::handler::MethodCodecs;
 use crate::interceptor::{Around, Erased};
 use crate::observe::Observers;
@@ -48,6 +50,37 @@ struct Connection {
     scheme: Box<str>,
     authority: Box<str>,
     raw: MethodCodecs<Bytes, Bytes>,
+    /// Calls that are over, for their memory. Somebody may hold the response of one of them still.
+    spare: Mutex<VecDeque<Arc<Call>>>,
+}
+
+/// Calls whose memory a connection keeps.
+const SPARE: usize = 32;
+
+impl Connection {
+    fn spare(&self) -> MutexGuard<'_, VecDeque<Arc<Call>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call that has not begun and that nobody else has, in the memory of another if that is free.
+    fn call(&self) -> Arc<Call> {
+        let spare = self.spare().pop_front();
+        if let Some(mut spare) = spare {
+            if let Some(call) = Arc::get_mut(&mut spare) {
+                call.renew(Call::UNSTARTED);
+                return spare;
+            }
+        }
+        Arc::new(Call::new(Arc::clone(&self.link), Call::UNSTARTED, true))
+    }
+
+    /// Keeps a call whose outcome has been taken.
+    fn keep(&self, call: Arc<Call>) {
+        let mut spare = self.spare();
+        if spare.len() < SPARE {
+            spare.push_back(call);
+        }
+    }
 }
 
 impl Drop for Connection {
@@ -72,8 +105,13 @@ impl<W> Client<W> {
     /// A client on a connection that a driver moves. `scheme` is `http` or `https`; `authority` is the host and port
     /// that requests name.
     pub fn new(link: Arc<dyn Link>, scheme: &str, authority: &str) -> Self {
-        let connection =
-            Connection { link, scheme: scheme.into(), authority: authority.into(), raw: MethodCodecs::raw() };
+        let connection = Connection {
+            link,
+            scheme: scheme.into(),
+            authority: authority.into(),
+            raw: MethodCodecs::raw(),
+            spare: Mutex::default(),
+        };
         Self {
             connection: Arc::new(connection),
             defaults: Arc::default(),

@@ -149,14 +149,24 @@ impl CallOptions {
 
     /// These options, and where they say nothing, those of `base`. The headers of both are sent.
     pub(crate) fn over(mut self, base: &Self) -> Self {
+        self.inherit(base);
+        self
+    }
+
+    /// Says what these options do not say as `base` does. The headers of both are sent.
+    pub(crate) fn inherit(&mut self, base: &Self) {
         self.protocol = self.protocol.or(base.protocol);
-        self.codec = self.codec.or_else(|| base.codec.clone());
+        if self.codec.is_none() {
+            self.codec.clone_from(&base.codec);
+        }
         self.timeout = self.timeout.or(base.timeout);
         self.deadline = match (self.deadline, base.deadline) {
             (Some(mine), Some(base)) => Some(mine.min(base)),
             (mine, base) => mine.or(base),
         };
-        self.coding = self.coding.or_else(|| base.coding.clone());
+        if self.coding.is_none() {
+            self.coding.clone_from(&base.coding);
+        }
         self.use_get = self.use_get.or(base.use_get);
         self.max_receive = self.max_receive.or(base.max_receive);
         self.max_send = self.max_send.or(base.max_send);
@@ -169,7 +179,6 @@ impl CallOptions {
             let mine = core::mem::replace(&mut self.metadata, base.metadata.clone());
             self.metadata.extend_from(&mine);
         }
-        self
     }
 }
 

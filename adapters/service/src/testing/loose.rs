@@ -143,6 +143,8 @@ impl Link for Loose {
         std::thread::park();
     }
 
+    fn attend(&self, _: &mut Context<'_>) {}
+
     fn drain(&self) {}
 
     fn abort(&self) {

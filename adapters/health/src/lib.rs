@@ -37,7 +37,7 @@ mod registry;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use antiphon_service::{Context, Router, Sender, Service, Shutdown, Status};
+use antiphon_service::{Context, Router, Rules, Sender, Service, Shutdown, Status};
 
 use registry::{Registry, Watcher};
 use v1::health_check_response::ServingStatus as Wire;
@@ -47,6 +47,9 @@ use v1::{HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListR
 pub mod v1 {
     include!("generated/grpc.health.v1.rs");
 }
+
+/// The largest request that is answered, in bytes: it holds the name of one service.
+const MOST_OF_A_REQUEST: usize = 4 << 10;
 
 /// How a service is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -134,7 +137,9 @@ impl Default for Health {
 
 impl Service for Health {
     fn register(self, router: Router) -> Router {
-        HealthServer::new(self).register(router)
+        // The name in a request is kept as long as it is watched.
+        let rules = Rules::new().max_receive(MOST_OF_A_REQUEST);
+        HealthServer::new(self).register(router).rules(HealthServer::<Self>::NAME, rules)
     }
 }
 
@@ -158,7 +163,7 @@ impl v1::Health for Health {
         request: HealthCheckRequest,
         mut outbound: Sender<HealthCheckResponse>,
     ) -> Result<(), Status> {
-        let mut watcher = Watcher::new(Arc::clone(&self.registry), request.service);
+        let mut watcher = Watcher::new(Arc::clone(&self.registry), &request.service);
         while let Some(status) = watcher.changed().await {
             outbound.send(response(status)).await?;
         }

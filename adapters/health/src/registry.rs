@@ -23,7 +23,7 @@ struct State {
 
 #[derive(Debug)]
 struct Entry {
-    service: String,
+    service: Arc<str>,
     /// Of a watcher that waits.
     waker: Option<Waker>,
 }
@@ -43,7 +43,7 @@ impl Registry {
                 Some(status) => _ = state.services.insert(service.to_owned(), status),
                 None => _ = state.services.remove(service),
             }
-            state.waiting(|entry| entry.service == service)
+            state.waiting(|entry| *entry.service == *service)
         };
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -84,18 +84,19 @@ impl State {
 pub(crate) struct Watcher {
     registry: Arc<Registry>,
     id: u64,
-    service: String,
+    service: Arc<str>,
     /// What it was told last.
     told: Option<Option<ServingStatus>>,
 }
 
 impl Watcher {
-    pub(crate) fn new(registry: Arc<Registry>, service: String) -> Self {
+    pub(crate) fn new(registry: Arc<Registry>, service: &str) -> Self {
+        let service: Arc<str> = service.into();
         let id = {
             let mut state = registry.lock();
             let id = state.watched;
             state.watched += 1;
-            state.watchers.insert(id, Entry { service: service.clone(), waker: None });
+            state.watchers.insert(id, Entry { service: Arc::clone(&service), waker: None });
             id
         };
         Self { registry, id, service, told: None }
@@ -112,7 +113,7 @@ impl Watcher {
         // Dropped after the lock: a waker's drop is foreign code.
         let old;
         let mut state = self.registry.lock();
-        let now = state.services.get(&self.service).copied();
+        let now = state.services.get(&*self.service).copied();
         if self.told != Some(now) {
             self.told = Some(now);
             return Poll::Ready(Some(now));
@@ -158,7 +159,7 @@ mod tests {
 
     impl Probe {
         fn new(registry: &Arc<Registry>, service: &str) -> Self {
-            Self { watcher: Watcher::new(Arc::clone(registry), service.to_owned()), count: Arc::default() }
+            Self { watcher: Watcher::new(Arc::clone(registry), service), count: Arc::default() }
         }
 
         fn poll(&mut self) -> Poll<Option<Option<ServingStatus>>> {

@@ -67,6 +67,11 @@ async fn ask(client: &HealthClient, health: &Health) -> Result<(), Status> {
     assert_eq!(unknown.recv().await?.map(|state| state.status()), Some(Wire::ServiceUnknown));
 
     assert_eq!(client.check(of(SERVICE)).await?.status(), Wire::NotServing);
+    // A name is kept as long as it is watched: a peer must not make it long.
+    let long = "x".repeat(100_000);
+    assert_eq!(client.check(of(&long)).await.unwrap_err().code(), Code::ResourceExhausted);
+    let mut states = client.watch(of(&long)).await?;
+    assert_eq!(states.recv().await.unwrap_err().code(), Code::ResourceExhausted);
     let all = client.list(HealthListRequest {}).await?;
     let mut all: Vec<_> = all.statuses.iter().map(|(name, state)| (name.as_str(), state.status())).collect();
     all.sort_unstable();

@@ -69,6 +69,9 @@ static V1ALPHA_SCHEMA: Schema = Schema::new(include_bytes!("generated/grpc.refle
 static VERSIONS: [(&str, &Schema); 2] =
     [("grpc.reflection.v1", &v1::SCHEMA), ("grpc.reflection.v1alpha", &V1ALPHA_SCHEMA)];
 
+/// The largest request that is answered, in bytes: it holds some names, and the answer repeats them.
+const MOST_OF_A_REQUEST: usize = 16 << 10;
+
 /// The reflection service. It tells of what is in the router when it is added: add it last.
 ///
 /// See the [front page](crate).
@@ -94,9 +97,9 @@ impl Service for Reflection {
             let answer =
                 move |_: Context, inbound, outbound| answer(Arc::clone(&knowledge), inbound, outbound);
             let path = format!("/{}/ServerReflectionInfo", name(""));
-            router
-                .route(&path, Method::new(Shape::Bidi), handler::bidi_with(codecs, answer))
-                .with_schema(schema)
+            let mut method = Method::new(Shape::Bidi);
+            method.max_receive = MOST_OF_A_REQUEST;
+            router.route(&path, method, handler::bidi_with(codecs, answer)).with_schema(schema)
         })
     }
 }

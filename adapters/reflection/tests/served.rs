@@ -12,7 +12,7 @@ use antiphon_reflection::v1::{
 };
 use antiphon_service::prost::Message;
 use antiphon_service::prost_types::FileDescriptorProto;
-use antiphon_service::{Bytes, CallOptions, Client, Context, HttpVersion, Protocol, Router, Status};
+use antiphon_service::{Bytes, CallOptions, Client, Code, Context, HttpVersion, Protocol, Router, Status};
 
 const SERVICES: [&str; 4] = [
     "demo.Choir",
@@ -83,6 +83,10 @@ async fn ask(client: &ServerReflectionClient) -> Result<(), Status> {
     call.close_send();
     assert_eq!(call.recv().await?, None);
     check(&answers);
+    // The answer repeats what was asked: that must not be long.
+    let mut call = client.server_reflection_info().await?;
+    call.send(request(MessageRequest::FileByFilename("\u{1}".repeat(100_000)))).await?;
+    assert_eq!(call.recv().await.unwrap_err().code(), Code::ResourceExhausted);
     Ok(())
 }
 

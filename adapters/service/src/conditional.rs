@@ -36,13 +36,49 @@ impl Context {
             return Err(Misuse::InvalidMetadata.into());
         }
         self.set_header("etag", format!("\"{tag}\"").as_str())?;
-        let known = |list: &str| {
-            list.split(',').map(str::trim).any(|known| {
-                let known = known.strip_prefix("W/").unwrap_or(known);
-                known == "*" || known.strip_prefix('"').and_then(|known| known.strip_suffix('"')) == Some(tag)
-            })
-        };
+        let known = |list: &str| list.trim() == "*" || tags(list).any(|known| known == tag);
         let unchanged = self.headers().get_all("if-none-match").any(known);
         if unchanged { Err(Status::not_modified()) } else { Ok(()) }
+    }
+}
+
+/// The tags of a list, weak ones too, without their quotes (RFC 9110 §8.8.3): a comma may be part of one.
+fn tags(list: &str) -> impl Iterator<Item = &str> {
+    let mut rest = list;
+    core::iter::from_fn(move || {
+        loop {
+            let start = rest.trim_start_matches([' ', '\t', ',']);
+            let start = start.strip_prefix("W/").unwrap_or(start);
+            if start.is_empty() {
+                return None;
+            }
+            if let Some((tag, behind)) = start.strip_prefix('"').and_then(|open| open.split_once('"')) {
+                rest = behind;
+                return Some(tag);
+            }
+            // What is no tag is passed over.
+            rest = start.split_once(',').map_or("", |(_, behind)| behind);
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 9110 §8.8.3: etagc is any visible character but the quote.
+    #[test]
+    fn tags_of_a_list() {
+        for (list, expected) in [
+            ("\"a\"", &["a"][..]),
+            ("W/\"a\", \"b,c\" ,\"\",", &["a", "b,c", ""]),
+            ("a, \"b\"", &["b"]),
+            ("\"a", &[]),
+            ("", &[]),
+            ("W/", &[]),
+            (", ,\"W/\"\"x\"", &["W/", "x"]),
+        ] {
+            assert_eq!(tags(list).collect::<Vec<_>>(), expected, "{list}");
+        }
     }
 }

@@ -79,7 +79,13 @@ impl Cors {
     /// What the answer to a request needs; and whether it is a preflight, which nobody else answers.
     pub(crate) fn judge(&self, request: &Request<'_>) -> Option<(Metadata, bool)> {
         let fields = request.fields();
-        let origin = core::str::from_utf8(fields.get("origin")?).ok()?;
+        let origin = fields.get("origin").map(|origin| core::str::from_utf8(origin).unwrap_or_default());
+        // A cache may keep the answer to a GET that came from no page and give it to one (Fetch, "CORS protocol and HTTP
+        // caches"); nobody else wants to know.
+        if origin.is_none() && request.verb() != "GET" {
+            return None;
+        }
+        let origin = origin.unwrap_or_default();
         let preflight = request.verb() == "OPTIONS" && fields.get("access-control-request-method").is_some();
         let allowed = match &self.origins {
             None => Some("*"),

@@ -95,6 +95,33 @@ fn every_answer_to_a_page_has_the_headers() {
     });
 }
 
+// Fetch, "CORS protocol and HTTP caches": a cache may give the answer to a plain GET to a page, and that to one page to
+// another.
+#[test]
+fn what_caches_keep_says_whom_it_is_for() {
+    everywhere(|env| async move {
+        const GET: &str = "GET /t.T/Read?connect=v1&encoding=json&message=1 HTTP/1.1\nhost: a\n\n";
+        let read = |cors| {
+            let method = Method::new(Shape::Unary).without_side_effects();
+            let handler = handler::unary(|_: Context, message: Bytes| async move { Ok(message) });
+            Router::new().route("/t.T/Read", method, handler).cors(cors)
+        };
+        let listed = env.serve(read(Cors::origins(["https://app.example"]))).await;
+        let from = |origin: &str| GET.replace("host: a\n", &format!("host: a\norigin: {origin}\n"));
+        for request in
+            [GET.to_owned(), from("https://app.example"), from("https://evil.example"), from("\u{ff}")]
+        {
+            let answer = ask(&listed.address, &request).await;
+            assert!(answer.starts_with("http/1.1 200 "), "{answer}");
+            assert!(answer.contains("\r\nvary: origin\r\n"), "{answer}");
+            assert_eq!(answer.contains("allow-origin"), request.contains("app"), "{answer}");
+        }
+        let any = env.serve(read(Cors::any())).await;
+        let answer = ask(&any.address, GET).await;
+        assert!(answer.contains("\r\naccess-control-allow-origin: *\r\n"), "{answer}");
+    });
+}
+
 // RFC 9110 §13.1.2, §15.4.5; Connect "Unary-Get-Request".
 #[test]
 fn a_client_that_has_the_answer_gets_none() {

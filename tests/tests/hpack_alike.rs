@@ -148,3 +148,40 @@ fn a_head_that_was_changed_is_made_anew() {
         assert_ne!(head.clone(), sent);
     }
 }
+
+/// An indexed field (RFC 7541 §5.1, §6.1).
+fn indexed(index: usize) -> Vec<u8> {
+    if index < 127 {
+        return vec![0x80 | index as u8];
+    }
+    let (mut block, mut left) = (vec![0xff], index - 127);
+    while left >= 128 {
+        block.push(left as u8 | 0x80);
+        left >>= 7;
+    }
+    block.push(left as u8);
+    block
+}
+
+/// RFC 7541 §2.3.3: what is known is pushed back by each field behind it, to indices of two bytes and of three.
+#[test]
+fn a_beginning_is_known_by_indices_of_any_length() {
+    for table in [4096, 1 << 16] {
+        let mut decoder = Decoder::new(table, DecoderLimits::default());
+        let mut head = Head::default();
+        let first = [&[0x83, 0x86, 0x84, 0x41, 1, b'h', 0x40, 3][..], b"x-a", &[1, b'1']].concat();
+        assert_eq!(decoder.decode(&first, &mut head), Ok(Verdict::Good));
+        // Until the first two would be evicted.
+        let rounds = if table == 4096 { 100 } else { 1500 };
+        for round in 0..rounds {
+            let known = [vec![0x83, 0x86, 0x84], indexed(63 + round), indexed(62 + round)].concat();
+            let literal = [&[0x40, 1, b'z', 4][..], format!("{round:04}").as_bytes()].concat();
+            assert_eq!(decoder.decode(&[known, literal].concat(), &mut head), Ok(Verdict::Good));
+            assert_eq!((head.authority(), head.path()), (Some("h"), "/"), "round {round}");
+            let fields: Vec<_> = head.fields.iter().map(|field| (field.name, field.value.to_vec())).collect();
+            assert_eq!(fields, [("x-a", b"1".to_vec()), ("z", format!("{round:04}").into_bytes())]);
+        }
+        let past = [vec![0x83, 0x86, 0x84], indexed(64 + rounds), indexed(63 + rounds)].concat();
+        assert!(decoder.decode(&past, &mut head).is_err());
+    }
+}

@@ -229,17 +229,16 @@ impl Known {
         self.beginning.start();
         // A missing size update is found, and complained of, where it is looked for.
         let block = if fields.required.is_none() { block } else { &[] };
-        if let Some(place) = self.prefixes.iter().position(|prefix| prefix.begins(block, &fields.table)) {
-            let prefix = &self.prefixes[place];
+        for (place, prefix) in self.prefixes.iter().enumerate() {
+            let Some(bytes) = prefix.begins(block, &fields.table) else { continue };
             self.oldest_prefix = 1 - place;
             assembly.resume(prefix.seen());
             head.assign(prefix.head());
-            return prefix.len();
+            return bytes;
         }
         head.clear();
         assembly.start();
-        for &byte in block {
-            let Some(raw) = self.beginning.take(byte, &fields.table) else { break };
+        while let Some(raw) = self.beginning.take(block, &fields.table) {
             assembly.field(raw, &fields.limits, head);
         }
         self.beginning.stop(assembly.seen(), head);

@@ -18,8 +18,8 @@ const FIELDS: core::ops::Range<usize> = 4..64;
 const LIST: usize = 2048;
 
 /// Numbers of the dynamic table begin here, so far above the indices of the static one that an index past the end of the
-/// table is taken for neither.
-const DYNAMIC: u64 = 256;
+/// table, of at most 254, is taken for neither.
+const DYNAMIC: u64 = 512;
 
 /// The indexed fields with which a good block began, and what they made.
 #[derive(Default)]
@@ -32,19 +32,29 @@ pub(super) struct Prefix {
 }
 
 impl Prefix {
-    /// Whether `block` begins with the same fields.
+    /// Whether `block` begins with the same fields, and in how many bytes.
     #[inline]
-    pub(super) fn begins(&self, block: &[u8], table: &Table) -> bool {
+    pub(super) fn begins(&self, block: &[u8], table: &Table) -> Option<usize> {
         let (inserted, evicted) = table.numbers();
-        if self.fields.is_empty() || block.len() < self.fields.len() || self.oldest < evicted + DYNAMIC {
-            return false;
+        if self.fields.is_empty() || self.oldest < evicted + DYNAMIC {
+            return None;
         }
-        self.fields.iter().zip(block).all(|(&field, &byte)| field == number(byte, inserted))
-    }
-
-    /// How many fields these are, of one byte each.
-    pub(super) fn len(&self) -> usize {
-        self.fields.len()
+        let mut at = 0;
+        for &field in &self.fields {
+            let &byte = block.get(at)?;
+            let mut index = usize::from(byte & 0x7f);
+            at += 1;
+            if byte == 0xff {
+                // An index of more bytes than two is not among what is remembered.
+                let more = block.get(at).filter(|&&more| more < 0x80)?;
+                index += usize::from(*more);
+                at += 1;
+            }
+            if byte < 0x80 || field != number(index, inserted) {
+                return None;
+            }
+        }
+        Some(at)
     }
 
     /// What was known of the block behind them.
@@ -77,6 +87,8 @@ impl Prefix {
 #[derive(Default)]
 pub(super) struct Beginning {
     fields: Vec<u64>,
+    /// How many bytes they are.
+    bytes: usize,
     seen: Seen,
     mark: Mark,
 }
@@ -85,15 +97,19 @@ impl Beginning {
     /// Nothing yet.
     pub(super) fn start(&mut self) {
         self.fields.clear();
+        self.bytes = 0;
     }
 
-    /// The field that `byte` stands for, if the beginning goes on with it: an indexed field that depends on no other.
-    pub(super) fn take<'a>(&mut self, byte: u8, table: &'a Table) -> Option<Raw<'a>> {
-        let number = number(byte, table.numbers().0);
-        if number == 0 || self.fields.len() >= FIELDS.end {
+    /// The next field of `block`, if the beginning goes on with it: an indexed field that depends on no other.
+    pub(super) fn take<'a>(&mut self, block: &[u8], table: &'a Table) -> Option<Raw<'a>> {
+        let (index, bytes) = match *block.get(self.bytes..)? {
+            [byte @ 0x81..=0xfe, ..] => (usize::from(byte & 0x7f), 1),
+            [0xff, more @ 0..=0x7f, ..] => (0x7f + usize::from(more), 2),
+            _ => return None,
+        };
+        if self.fields.len() >= FIELDS.end {
             return None;
         }
-        let index = usize::from(byte & 0x7f);
         let raw = match static_table::get(index) {
             Some(entry) => Raw::indexed(entry.pair.as_bytes(), entry.name.len(), entry.kind),
             None => {
@@ -104,13 +120,14 @@ impl Beginning {
         if matches!(raw.kind, Kind::Cookie | Kind::Host | Kind::Bad(_)) {
             return None;
         }
-        self.fields.push(number);
+        self.fields.push(number(index, table.numbers().0));
+        self.bytes += bytes;
         Some(raw)
     }
 
-    /// How many fields there are, of one byte each.
+    /// How many bytes the fields are.
     pub(super) fn len(&self) -> usize {
-        self.fields.len()
+        self.bytes
     }
 
     /// It ends here.
@@ -133,14 +150,14 @@ impl Beginning {
     }
 }
 
-/// What an indexed field of one byte stands for, as a number that stays the same; 0 for anything else.
+/// What an index of one byte or two stands for, as a number that stays the same. One past the end of the table gives a
+/// number that no field has, and so does 0.
 #[inline]
-fn number(byte: u8, inserted: u64) -> u64 {
-    let index = u64::from(byte & 0x7f);
-    match byte {
-        0x81..=0xbd => index,
-        // An index past the end of the table gives a number that no field has.
-        0xbe..=0xfe => (inserted + DYNAMIC + STATIC_LEN as u64).saturating_sub(index),
-        _ => 0,
+fn number(index: usize, inserted: u64) -> u64 {
+    let index = index as u64;
+    if index <= STATIC_LEN as u64 {
+        index
+    } else {
+        (inserted + DYNAMIC + STATIC_LEN as u64).saturating_sub(index)
     }
 }

@@ -85,3 +85,51 @@ fn errors_are_short_whatever_a_peer_writes() {
         assert!(error.len() < 2048, "{} bytes: {:.200}", error.len(), error);
     }
 }
+
+// protobuf.dev "Encoding", "Last One Wins" and "Oneofs": what stands in an Any was written by a peer, in any order.
+#[test]
+fn what_stands_twice_on_the_wire_is_merged() {
+    let any = |value: &[u8]| {
+        let type_url = "x/json.v1.Everything".to_owned();
+        let mut out = Vec::new();
+        let any = prost_types::Any { type_url, value: value.to_vec() };
+        prost::encoding::message::encode(40, &any, &mut out);
+        let written = write(&Raw(out))?;
+        let inner = written.strip_prefix(r#"{"any":{"@type":"x/json.v1.Everything""#).unwrap();
+        Ok::<_, String>(inner.strip_suffix("}}").unwrap().trim_start_matches(',').to_owned())
+    };
+    for (rule, wire, json) in [
+        ("the last value counts", &b"\x10\x05\x08\x01\x10\x07"[..], r#""truth":true,"small":7"#),
+        ("a default that is there is none", b"\x10\x00\x42\x00\xa2\x01\x00\xf0\x01\x00", r#""one":0"#),
+        ("-0 is not the default", b"\x39\0\0\0\0\0\0\0\x80", r#""precise":-0"#),
+        ("messages are merged", b"\x5a\x02\x08\x01\x5a\x02\x10\x02", r#""child":{"truth":true,"small":2}"#),
+        ("the last of a oneof counts", b"\xfa\x01\x01x\xf0\x01\x05", r#""one":5"#),
+        ("whatever its number", b"\xf0\x01\x05\xfa\x01\x01x", r#""other":"x""#),
+        ("packed or not", b"\xa0\x01\x01\xa2\x01\x02\x02\x03\xa0\x01\x04", r#""numbers":[1,2,3,4]"#),
+        (
+            "the last value of a key counts",
+            b"\xba\x01\x05\x0a\x01a\x10\x01\xba\x01\x05\x0a\x01a\x10\x02",
+            r#""byName":{"a":2}"#,
+        ),
+        ("entries may be empty", b"\xba\x01\x00\xc2\x01\x00", r#""byName":{"":0},"byNumber":{"0":""}"#),
+        ("int32 in ten bytes", b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", r#""small":-1"#),
+        ("what is unknown is left out", b"\x80\x7d\x01\x83\x7d\x84\x7d\x08\x01", r#""truth":true"#),
+        ("the last kind of a Value", b"\xea\x02\x04\x20\x01\x08\x00", r#""value":null"#),
+        (
+            "a Struct's key twice",
+            b"\xe2\x02\x12\x0a\x07\x0a\x01a\x12\x02\x20\x01\x0a\x07\x0a\x01a\x12\x02\x08\x00",
+            r#""object":{"a":null}"#,
+        ),
+    ] {
+        assert_eq!(any(wire).as_deref(), Ok(json), "{rule}");
+    }
+    for (rule, wire) in [
+        ("a string is UTF-8", &b"\x42\x01\xff"[..]),
+        ("another type", b"\x09\0\0\0\0\0\0\0\0"),
+        ("a varint for a message", b"\x58\x01"),
+        ("cut short", b"\x42\x05a"),
+        ("a group without an end", b"\x5b"),
+    ] {
+        assert!(any(wire).is_err(), "{rule}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   bytes ──serde_json──► Node ──read──► wire form ──► T        text forms of timestamps and the like: wkt
-//!   T ──► DynamicMessage ──write──► bytes
+//!   T ──► wire form ──write──► bytes
 //! ```
 //! The mapping is made here, on the descriptors of prost-reflect: its own takes a second value of a field for good, turns
 //! 2^64 into 2^64 - 1 and a NaN in a wrapper into null, and panics where null is given for a repeated
@@ -13,13 +13,14 @@ use std::sync::{Arc, OnceLock};
 
 use antiphon::Status;
 use bytes::Bytes;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor};
 
 use crate::schema::find_registered;
 use crate::{Codec, Schema};
 
 mod node;
 mod read;
+mod wire;
 mod wkt;
 mod write;
 
@@ -95,10 +96,7 @@ impl<T: prost::Message + Default> Codec<T> for Json {
     /// `internal` for a message that has no JSON, such as a timestamp after the year 9999, and for a schema that cannot
     /// be used.
     fn encode(&self, message: &T, out: &mut Vec<u8>) -> Result<(), Status> {
-        let mut dynamic = DynamicMessage::new(self.descriptor()?.clone());
-        let unfit = |error| Status::internal("the message is not of its schema's type").with_source(error);
-        dynamic.transcode_from(message).map_err(unfit)?;
-        write::message(&dynamic, self.options, out)
+        write::message(self.descriptor()?, &message.encode_to_vec(), self.options, out)
             .map_err(|fault| Status::internal(format!("the message has no JSON: {fault}")))
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Call {
     entry: Option<usize>,
     pub(crate) method: Method,
     pub(crate) codec: String,
+    /// A server: the codec's place among those of the method.
+    pub(crate) codec_at: Option<usize>,
     pub(crate) protocol: Option<Protocol>,
     pub(crate) version: HttpVersion,
     pub(crate) is_get: bool,
@@ -94,6 +96,7 @@ impl Call {
             entry: None,
             method: Method::new(Shape::Unary),
             codec: String::new(),
+            codec_at: None,
             protocol: None,
             version: HttpVersion::Http2,
             is_get: false,
@@ -177,22 +180,17 @@ impl Call {
         self.entry.filter(|_| self.procedure == path)
     }
 
-    /// The entry did not take the call.
-    pub(crate) fn forget_entry(&mut self) {
-        self.entry = None;
-    }
-
     /// Notes what a handler may ask of a request, which the router takes to `entry`. What is there already from the call
-    /// whose memory it has is not copied again. Returns whether the entry and the codec are that call's.
-    pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) -> bool {
-        let mut alike = self.entry == entry && entry.is_some();
-        if !alike {
+    /// whose memory it has is not copied again.
+    pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) {
+        if self.entry != entry || entry.is_none() {
             self.procedure.clear();
             self.procedure.push_str(request.path());
             self.entry = entry;
+            self.codec_at = None;
         }
         if self.codec != request.codec() {
-            alike = false;
+            self.codec_at = None;
             self.codec.clear();
             self.codec.push_str(request.codec());
         }
@@ -204,7 +202,6 @@ impl Call {
         if !request.metadata().is_empty() {
             self.headers.extend_from(request.metadata());
         }
-        alike
     }
 
     /// The codec that messages of this call have.
@@ -219,7 +216,10 @@ impl Call {
         codecs: &Codecs<T>,
         work: impl FnOnce(&Arc<dyn Codec<T>>) -> R,
     ) -> Result<R, Status> {
-        let codec = codecs.find(&self.codec)?;
+        let codec = match self.codec_at.and_then(|at| codecs.at(at)) {
+            Some(codec) => codec,
+            None => codecs.find(&self.codec)?,
+        };
         #[cfg(feature = "json")]
         if self.terms.json != crate::JsonOptions::default() {
             if let Some(codec) = codec.with_json(self.terms.json) {

@@ -98,6 +98,18 @@ impl<T> Codecs<T> {
         self.find(name).cloned()
     }
 
+    /// Those of these names, in their order.
+    pub(crate) fn only(&self, names: &[Box<str>]) -> Self {
+        let named = |name: &Box<str>| Some((Some(name.clone()), self.get(name).ok()?));
+        Self(names.iter().filter_map(named).collect())
+    }
+
+    /// The codec at a place that was found before.
+    #[inline]
+    pub(crate) fn at(&self, at: usize) -> Option<&Arc<dyn Codec<T>>> {
+        self.0.get(at).map(|(_, codec)| codec)
+    }
+
     /// As [`get`](Codecs::get), lent.
     #[inline]
     pub(crate) fn find(&self, name: &str) -> Result<&Arc<dyn Codec<T>>, Status> {

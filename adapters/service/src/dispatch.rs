@@ -137,14 +137,12 @@ impl Dispatcher {
             Some(request) => {
                 let path = request.path();
                 let found = call.known_entry(path).or_else(|| self.router.find(path));
-                let alike = call.describe(&request, found.filter(|at| !self.router.is_fallback(*at)));
-                found.map(|at| (at, alike))
+                call.describe(&request, found.filter(|at| !self.router.is_fallback(*at)));
+                found
             }
             None => None,
         };
-        let routed = found.filter(|(at, alike)| route(&self.router, endpoint, now, call, *at, *alike));
-        let Some((entry, _)) = routed else {
-            call.forget_entry();
+        let Some(entry) = found.filter(|at| route(&self.router, endpoint, now, call, *at)) else {
             if found.is_none() && !preflight(&self.router, endpoint, now, id) {
                 endpoint.route(now, id, None);
             }
@@ -333,16 +331,8 @@ impl core::fmt::Debug for Dispatcher {
     }
 }
 
-/// Offers a call to an entry of the router, which took one with this codec before if they are `alike`. If it does not
-/// fit, it has been answered.
-fn route<E: Endpoint>(
-    router: &Router,
-    endpoint: &mut E,
-    now: Instant,
-    call: &mut Call,
-    at: usize,
-    alike: bool,
-) -> bool {
+/// Offers a call to an entry of the router. If it does not fit, it has been answered.
+fn route<E: Endpoint>(router: &Router, endpoint: &mut E, now: Instant, call: &mut Call, at: usize) -> bool {
     let (id, entry) = (call.id, router.entry(at));
     if preflight(router, endpoint, now, id) {
         return false;
@@ -360,7 +350,8 @@ fn route<E: Endpoint>(
         }
         call.method = entry.method;
     }
-    if !alike && !entry.handler.knows_codec(&call.codec) {
+    call.codec_at = call.codec_at.or_else(|| entry.handler.find_codec(&call.codec));
+    if call.codec_at.is_none() {
         endpoint.refuse_codec(now, id, &call.method);
         return false;
     }

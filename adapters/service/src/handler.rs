@@ -59,9 +59,12 @@ impl Handler {
         self.shape
     }
 
-    /// Whether messages of this codec can be read and answered.
-    pub(crate) fn knows_codec(&self, name: &str) -> bool {
-        self.codecs.as_ref().is_none_or(|codecs| codecs.iter().any(|known| **known == *name))
+    /// Where the codec of this name is, if messages of it can be read and answered.
+    pub(crate) fn find_codec(&self, name: &str) -> Option<usize> {
+        match &self.codecs {
+            Some(codecs) => codecs.iter().position(|known| **known == *name),
+            None => Some(0),
+        }
     }
 
     fn from_future<A: Method>(shape: Shape, codecs: Option<Arc<[Box<str>]>>, method: A) -> Self {
@@ -103,6 +106,14 @@ impl<I, O> MethodCodecs<I, O> {
     /// Of the request and of the response.
     pub fn new(request: Codecs<I>, response: Codecs<O>) -> Self {
         Self { request, response }
+    }
+
+    /// Those that both have, in one order: that of the [names](MethodCodecs::names).
+    fn aligned(self, names: Option<&[Box<str>]>) -> Self {
+        match names {
+            Some(names) => Self { request: self.request.only(names), response: self.response.only(names) },
+            None => self,
+        }
     }
 
     /// The names that both have; `None`: any.
@@ -319,7 +330,9 @@ macro_rules! shapes {
                 }
             }
 
-            Handler::from_future(Shape::$shape, codecs.names(), $type(codecs, handler))
+            let names = codecs.names();
+            let codecs = codecs.aligned(names.as_deref());
+            Handler::from_future(Shape::$shape, names, $type(codecs, handler))
         }
     )*};
 }

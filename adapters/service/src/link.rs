@@ -192,7 +192,10 @@ where
                 // Nothing more will be asked of it: its slot is free for the next call.
                 inbox.headers = access.endpoint().headers(call).cloned();
                 inbox.trailers = access.endpoint().trailers(call).cloned().unwrap_or_default();
-                access.drop_call(call);
+                match access.slot(call).and_then(|slot| slot.ended) {
+                    Some(_) => access.forget(call),
+                    None => access.drop_call(call),
+                }
             }
             Poll::Ready(())
         })

@@ -317,7 +317,9 @@ where
             let waker = context.waker();
             let attempt = |access: &mut Access<'_, M, E>| {
                 if let Some(result) = access.try_start(request, *message, **ticket) {
-                    access.leave_queue(**ticket);
+                    if **ticket != Ticket::default() {
+                        access.leave_queue(**ticket);
+                    }
                     if let (Ok(started), Some(fresh)) = (&result, fresh.take()) {
                         if let Some(slot) = access.slot(started.call) {
                             *slot.waker(Wait::Receive) = Some(fresh);

@@ -10,10 +10,13 @@ use antiphon::{CallId, End, Instant};
 /// Wakers taken under a lock, to be woken once it is released.
 #[derive(Default)]
 pub(crate) struct Wakes {
-    few: [Option<Waker>; 2],
-    count: usize,
-    more: Vec<Waker>,
+    first: Option<Waker>,
+    /// Mostly none: where there is none, there is nothing to make and to drop.
+    more: Option<Box<More>>,
 }
+
+#[derive(Default)]
+struct More(Vec<Waker>);
 
 impl Wakes {
     #[inline]
@@ -24,27 +27,20 @@ impl Wakes {
     }
 
     fn push_one(&mut self, waker: Waker) {
-        match self.few.get_mut(self.count) {
-            Some(place) => {
-                *place = Some(waker);
-                self.count += 1;
-            }
-            None => self.more.push(waker),
+        if self.first.is_none() {
+            self.first = Some(waker);
+        } else {
+            self.more.get_or_insert_default().0.push(waker);
         }
     }
 
     /// Wakes them all. Call it with no lock held.
     #[inline]
     pub(crate) fn wake(&mut self) {
-        if self.count > 0 {
-            self.wake_all();
+        if let Some(first) = self.first.take() {
+            first.wake();
+            self.more.take().into_iter().flat_map(|more| more.0).for_each(Waker::wake);
         }
-    }
-
-    fn wake_all(&mut self) {
-        self.count = 0;
-        let few = self.few.iter_mut().filter_map(Option::take);
-        few.chain(self.more.drain(..)).for_each(Waker::wake);
     }
 }
 
@@ -148,7 +144,9 @@ impl Slot {
         if self.awaited {
             self.awaited = false;
             self.wakers.iter_mut().for_each(|waker| wakes.push(waker.take()));
-            self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
+            if !self.watchers.list.is_empty() {
+                self.watchers.take().for_each(|watcher| wakes.push(Some(watcher)));
+            }
         }
     }
 }

@@ -23,10 +23,9 @@ macro_rules! calls {
                 method: Method,
                 codecs: &MethodCodecs<I, O>,
                 message: I,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<Response<O>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.call_one(path, of(method, Shape::Unary), codecs, message, &options);
@@ -43,10 +42,9 @@ macro_rules! calls {
                 method: Method,
                 codecs: &MethodCodecs<I, O>,
                 message: I,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<Receiver<O, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.call_stream(path, of(method, Shape::ServerStream), codecs, message, &options);
@@ -62,10 +60,9 @@ macro_rules! calls {
                 path: &str,
                 method: Method,
                 codecs: &MethodCodecs<I, O>,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<ClientStream<I, O, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.open_stream(path, of(method, Shape::ClientStream), codecs, &options);
@@ -82,10 +79,9 @@ macro_rules! calls {
                 path: &str,
                 method: Method,
                 codecs: &MethodCodecs<I, O>,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<BidiStream<I, O, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.open_stream(path, of(method, Shape::Bidi), codecs, &options);
@@ -103,10 +99,9 @@ macro_rules! calls {
                 path: &str,
                 method: Method,
                 codecs: &MethodCodecs<I, O>,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<(Sender<I, $wait>, Receiver<O, $wait>), Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.open_stream(path, method, codecs, &options);
@@ -121,12 +116,11 @@ macro_rules! calls {
                 &self,
                 path: &str,
                 message: Bytes,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<Response<Bytes>, Status> {
                 let mut method = Method::new(Shape::Unary);
                 method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.call_one(path, method, &self.connection.raw, message, &options);
@@ -141,10 +135,9 @@ macro_rules! calls {
                 &self,
                 path: &str,
                 message: Bytes,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.call_stream(path, Method::new(Shape::ServerStream), &self.connection.raw, message, &options);
@@ -158,10 +151,9 @@ macro_rules! calls {
             pub $($async)? fn client_stream(
                 &self,
                 path: &str,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let method = Method::new(Shape::ClientStream);
@@ -177,10 +169,9 @@ macro_rules! calls {
             pub $($async)? fn bidi(
                 &self,
                 path: &str,
-                options: CallOptions,
+                mut options: CallOptions,
             ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
                 let $client = self;
-                let mut options = options;
                 self.settle(&mut options);
                 let $deadline = options.deadline;
                 let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, &options);

@@ -118,9 +118,10 @@ impl<W> Client<W> {
         beside: &Beside,
         message: Option<&mut Staged<I>>,
     ) -> Result<Open, Status> {
-        let start = self.start(path, method, codecs, options, beside, message);
-        let Some(flight) = &beside.flight else { return start.await };
-        match flight.around(start).await {
+        let Some(flight) = &beside.flight else {
+            return self.start(path, method, codecs, options, beside, message).await;
+        };
+        match flight.around(self.start(path, method, codecs, options, beside, message)).await {
             Ok(Ok(open)) => return Ok(open),
             Ok(Err(status)) => {
                 flight.settle(Err(status));

@@ -61,6 +61,7 @@ where
     F: Fn(&MethodCodecs<I, O>, &Arc<Call>, &mut Vec<u8>) -> Result<Reply, Status> + Send + Sync + 'static,
 {
     let names = codecs.names();
+    let codecs = codecs.aligned(names.as_deref());
     Handler { run: Run::Blocking(Arc::new(Method { codecs, run })), shape, inline: false, codecs: names }
 }
 

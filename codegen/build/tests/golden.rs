@@ -255,6 +255,13 @@ fn a_descriptor_set_that_no_compiler_made_is_an_error() {
     let error = generate(file).unwrap_err();
     assert!(error.message().contains("prost-build panicked"), "{error}");
 
+    // The name of a file stands in a comment, and stays in it.
+    let strange = FileDescriptorProto { name: Some("a\n*/ fn b() {}\r.proto".into()), ..Default::default() };
+    for file in generate(strange).unwrap() {
+        let text = String::from_utf8_lossy(&file.content).into_owned();
+        assert!(!text.lines().any(|line| line.contains("fn b") && !line.starts_with("//")), "{text}");
+    }
+
     let file = FileDescriptorProto {
         dependency: vec!["gone.proto".into()],
         message_type: vec![DescriptorProto { name: Some("M".into()), ..Default::default() }],

@@ -2,6 +2,7 @@
 //! touch another one. Threads and descriptors are counted, so that no two tests of this file run at once.
 
 mod blocking;
+mod drops;
 mod hostile;
 mod kit;
 mod servers;

@@ -9,8 +9,9 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::head_parse::{Refused, parse_trailers, refused};
+use super::head_parse::parse_trailers;
 use super::lines::Scan;
+use super::refused::{Refused, refused};
 use crate::{Fields, Limits};
 
 /// The most bytes of extensions on one chunk, and on all chunks of one body (B5, CVE-2023-39326).

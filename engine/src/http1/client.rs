@@ -4,9 +4,10 @@ use bytes::BytesMut;
 
 use super::body_decode::BodyDecoder;
 use super::exchange::{Plan, Receiving, Sending};
-use super::head_parse::{Delimited, Facts, refused};
+use super::head_parse::{Delimited, Facts};
 use super::head_write::{check_request, write_request};
 use super::link::{Life, Link, NO_ERROR, Role};
+use super::refused::refused;
 use crate::{ConnectionError, Head, InputEnd, Limits, Misuse, ReceiveEnd, SendError, StartError, StreamKey};
 
 /// So many informational responses may come before the final one.

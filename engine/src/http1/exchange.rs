@@ -4,7 +4,8 @@ use bytes::BytesMut;
 
 use super::body_decode::{BodyDecoder, Sink};
 use super::body_encode::{Framing, Outgoing};
-use super::head_parse::{Facts, Refused};
+use super::head_parse::Facts;
+use super::refused::Refused;
 use crate::credit::{Assembly, Credit};
 use crate::{Fields, Head, Instant, Limits, Misuse, ReceiveEnd, StreamKey};
 

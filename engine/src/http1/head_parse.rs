@@ -7,18 +7,8 @@
 use core::mem::MaybeUninit;
 
 use super::lines::{check_lines, find_byte};
+use super::refused::{Refused, refused};
 use crate::{Fields, Head, Limits};
-
-/// Why a message was refused: the status that says so and the rule that was broken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Refused {
-    pub(super) status: u16,
-    pub(super) reason: &'static str,
-}
-
-pub(super) const fn refused(status: u16, reason: &'static str) -> Refused {
-    Refused { status, reason }
-}
 
 /// How a head says that the body is delimited, before the rules that depend on method and status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,13 +1,11 @@
-//! Reading and writing heads, and the last one each way. Requests of one client, and answers of one server, are mostly alike: a head that is the same
-//! bytes means the same, and a head that is to be sent again is the same bytes.
+//! The last head each way. Requests of one client, and answers of one server, are mostly alike: a head that is the
+//! same bytes means the same, and a head that is to be sent again is the same bytes.
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{BufMut, BytesMut};
 
-use super::head_parse::{Facts, parse_request, parse_response};
+use super::head_parse::Facts;
 use super::head_write::Wishes;
-use super::lines::Scan;
-use super::link::{Link, Role};
-use crate::{ConnectionError, Head, Misuse};
+use crate::{Head, Misuse};
 
 /// A longer head is not remembered.
 pub(super) const LONGEST: usize = 1024;
@@ -70,31 +68,5 @@ impl Sent {
             self.wishes = wishes;
         }
         Ok(wishes)
-    }
-}
-
-impl Link {
-    /// Reads a head into the exchange's. `None` when it is not complete.
-    pub(super) fn take_head(&mut self, input: &mut BytesMut) -> Result<Option<Facts>, ConnectionError> {
-        if self.scan == Scan::default() {
-            if let Some((length, facts)) = self.received.find(input) {
-                self.timers.head = None;
-                input.advance(length);
-                return Ok(Some(facts));
-            }
-        }
-        let end = match self.scan.find_end(input, self.limits.header_list) {
-            Ok(Some(end)) => end,
-            Ok(None) => return Ok(None),
-            Err(refused) => return Err(self.refuse(refused)),
-        };
-        self.scan = Scan::default();
-        self.timers.head = None;
-        let parse = if self.role == Role::Server { parse_request } else { parse_response };
-        let bytes = input.get(..end).unwrap_or_default();
-        let parsed = parse(bytes, &self.limits, &mut self.exchange.head);
-        self.received.note(bytes, parsed.ok());
-        input.advance(end);
-        parsed.map(Some).map_err(|refused| self.refuse(refused))
     }
 }

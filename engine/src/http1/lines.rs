@@ -1,6 +1,6 @@
 //! Lines of a head: where they end, and that they end as they must.
 
-use super::head_parse::{Refused, refused};
+use super::refused::{Refused, refused};
 
 /// The search for the empty line that ends a head or a trailer section. It never looks at a byte twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

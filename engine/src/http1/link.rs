@@ -4,10 +4,10 @@ use bytes::{Buf, BytesMut};
 
 use super::body_encode::{Framing, Written};
 use super::exchange::{Exchange, Plan, Receiving, Sending};
-use super::head_parse::Refused;
 use super::head_write::{write_decimal, write_status_line};
 use super::heads::{Received, Sent};
 use super::lines::Scan;
+use super::refused::Refused;
 use super::timers::{CLIENT_DRAIN, LINGER, Timers, is_due};
 use crate::{Closing, ConnectionError, Instant, Limits, Output, ReceiveEnd, StreamEvent, StreamKey};
 

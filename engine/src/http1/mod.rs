@@ -46,8 +46,8 @@
 //! end of input is seen: then [`StreamEvent::Stopped`] with CANCEL says that the peer no
 //! longer waits, and an application that knows better may answer all the same.
 //!
-//! A client that gets a final answer while it still sends goes on sending after a good one (below 300, without
-//! `close`), until that is complete; otherwise it is [`Stopped`](crate::StreamEvent::Stopped) with NO_ERROR at once.
+//! A client that gets a final answer while it still sends goes on sending after a good one (below 300), until that is
+//! complete; after another it is [`Stopped`](crate::StreamEvent::Stopped) with NO_ERROR at once.
 //! In both cases a request that was not sent to its end closes the connection after the response.
 
 mod app;
@@ -56,10 +56,12 @@ mod body_encode;
 mod client;
 mod exchange;
 mod head_parse;
+mod head_read;
 mod head_write;
 mod heads;
 mod lines;
 mod link;
+mod refused;
 mod server;
 #[cfg(test)]
 mod tests;

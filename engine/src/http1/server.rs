@@ -4,10 +4,11 @@ use bytes::BytesMut;
 
 use super::body_decode::BodyDecoder;
 use super::exchange::{Plan, Receiving, Sending};
-use super::head_parse::{Delimited, Facts, is_token, refused};
+use super::head_parse::{Delimited, Facts, is_token};
 use super::head_write::{check_response, write_response};
 use super::lines::Scan;
 use super::link::{CANCEL, Life, Link, Role};
+use super::refused::refused;
 use crate::{ConnectionError, Head, InputEnd, Limits, Misuse, ReceiveEnd, SendError, StartError, StreamKey};
 
 /// The server's end of an HTTP/1.1 connection: requests come one after the other, and each is answered before the

@@ -64,6 +64,8 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll};
 
+mod alone;
+mod bell;
 mod channel;
 mod context;
 mod end;
@@ -72,9 +74,10 @@ mod loose;
 mod pair;
 mod stage;
 
+pub use alone::{failing_receiver, receiver, sender};
 pub use channel::{Channel, ChannelBuilder, IntoRouter, channel};
 pub use context::{TestContext, context};
-pub use halves::{Feed, Sent, failing_receiver, receiver, sender};
+pub use halves::{Feed, Sent};
 
 /// Waits for a future in this thread. It is all the runtime that a test of handlers needs; any other will do as well.
 ///

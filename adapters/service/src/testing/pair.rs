@@ -5,10 +5,10 @@ use core::task::{Context, Waker};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 use std::task::Wake;
-use std::thread::ThreadId;
 
 use antiphon::{Event, Instant, Machine, client, server};
 
+use super::bell::Bell;
 use super::end::{End, Side, Weather, Wire};
 use super::stage::{Stage, wait_for_turn};
 use crate::dispatch::HandlerTask;
@@ -32,52 +32,6 @@ impl Clock {
     fn set(&self, to: Instant) {
         let nanos = u64::try_from(to.since_epoch().as_nanos()).unwrap_or(u64::MAX);
         self.0.fetch_max(nanos, Ordering::SeqCst);
-    }
-}
-
-/// Tells that something may move, and wakes those who would move it.
-#[derive(Default)]
-pub(super) struct Bell {
-    news: AtomicBool,
-    /// The thread that moves it now.
-    mover: Mutex<Option<ThreadId>>,
-    waiters: Mutex<Vec<Waker>>,
-}
-
-impl Bell {
-    /// Something may move. Call it with no lock held.
-    pub(super) fn ring(&self) {
-        self.news.store(true, Ordering::SeqCst);
-        // Whoever moves it looks again before it leaves.
-        if self.mover().is_none() {
-            self.wake();
-        }
-    }
-
-    fn wake(&self) {
-        let waiters = core::mem::take(&mut *self.waiters());
-        waiters.into_iter().for_each(Waker::wake);
-    }
-
-    fn mover(&self) -> MutexGuard<'_, Option<ThreadId>> {
-        self.mover.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waiters(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// This thread is in the middle of moving it: what it polls is a handler.
-    fn is_moved_here(&self) -> bool {
-        *self.mover() == Some(std::thread::current().id())
-    }
-
-    fn register(&self, waker: &Waker) {
-        let waker = waker.clone();
-        let mut waiters = self.waiters();
-        if !waiters.iter().any(|known| known.will_wake(&waker)) {
-            waiters.push(waker);
-        }
     }
 }
 
@@ -241,7 +195,7 @@ impl Pair {
             return;
         }
         self.bell.register(context.waker());
-        if self.bell.news.load(Ordering::SeqCst) {
+        if self.bell.has_news() {
             self.run();
         }
     }
@@ -251,26 +205,26 @@ impl Pair {
         let Some((client, server)) = self.ends() else { return };
         let (mut rounds, mut before) = (0, (0, 0));
         loop {
-            self.bell.news.store(true, Ordering::SeqCst);
+            self.bell.note();
             let mut moving = match self.moving.try_lock() {
                 Ok(moving) => moving,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            *self.bell.mover() = Some(std::thread::current().id());
-            while rounds < ROUNDS && self.bell.news.swap(false, Ordering::SeqCst) {
+            self.bell.begin_move();
+            while rounds < ROUNDS && self.bell.take_news() {
                 while rounds < ROUNDS && self.step(&mut moving, &client, &server) {
                     let crossed = moving.crossed();
                     rounds = if crossed == before { rounds + 1 } else { 0 };
                     before = crossed;
                 }
             }
-            *self.bell.mover() = None;
+            self.bell.end_move();
             drop(moving);
             if rounds >= ROUNDS {
                 return self.bell.ring();
             }
-            if !self.bell.news.load(Ordering::SeqCst) {
+            if !self.bell.has_news() {
                 return;
             }
         }
@@ -305,7 +259,7 @@ impl Pair {
             moved = true;
             self.stage.start(job);
         }
-        if !moved && self.bell.news.swap(false, Ordering::SeqCst) {
+        if !moved && self.bell.take_news() {
             moved = true;
         }
         if moved && self.stage.has_parked() {

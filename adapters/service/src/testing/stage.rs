@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
-use super::pair::Bell;
+use super::bell::Bell;
 use crate::dispatch::BlockingJob;
 
 /// How long a handler may take until it waits for its call, ends, or is taken for one that waits for something else:

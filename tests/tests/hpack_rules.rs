@@ -202,4 +202,11 @@ fn cookie_crumbs() {
     let cookies: Vec<_> = head.fields.get_all("cookie").collect();
     assert_eq!(cookies, [&b"a=b; c=d; e=f"[..]]);
     assert!(head.fields.iter().all(|field| field.sensitive == (field.name == "cookie")));
+    // No space may stand at an end of a value.
+    for (crumbs, joined) in
+        [(["", "a=b", "", ""], "a=b"), (["", "", "", ""], ""), (["a", "", "b", ""], "a; b")]
+    {
+        let head = decode(&with(&crumbs.map(|crumb| ("cookie", crumb)))).expect("good");
+        assert_eq!(head.fields.get("cookie"), Some(joined.as_bytes()));
+    }
 }

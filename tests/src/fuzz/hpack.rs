@@ -164,6 +164,7 @@ fn model_fields(fields: &mut Fields, regular: &[(&str, &[u8], bool)], in_request
     let crumbs: Vec<&[u8]> =
         regular.iter().filter(|field| field.0 == "cookie").map(|field| field.1).collect();
     if !crumbs.is_empty() {
+        let crumbs: Vec<&[u8]> = crumbs.into_iter().filter(|crumb| !crumb.is_empty()).collect();
         fields.push_sensitive("cookie", &crumbs.join(&b"; "[..]));
     }
 }

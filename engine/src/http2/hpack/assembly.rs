@@ -150,13 +150,14 @@ impl Assembly {
         self.seen.fault = self.seen.fault.or(Some(fault));
     }
 
-    /// RFC 9113 §8.2.3: crumbs are joined with a semicolon and a space.
+    /// RFC 9113 §8.2.3: crumbs are joined with a semicolon and a space. Empty ones have nothing to be joined: the space
+    /// would stand at an end of the value.
     fn crumb(&mut self, value: &[u8]) {
         self.seen.regular = true;
         if self.seen.over {
             return;
         }
-        if self.seen.cookie {
+        if !self.cookies.is_empty() && !value.is_empty() {
             self.cookies.extend_from_slice(b"; ");
         }
         self.seen.cookie = true;

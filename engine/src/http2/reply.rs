@@ -19,7 +19,8 @@ const LONGEST_FRAMES: usize = 1024;
 /// The frames of the last answers, without their bodies.
 #[derive(Default)]
 pub(super) struct Templates {
-    list: [Template; 2],
+    /// Only while there are answers.
+    list: Option<Box<[Template; 2]>>,
     /// The one that was not used last.
     oldest: usize,
 }
@@ -44,25 +45,20 @@ impl Templates {
 
     #[inline]
     fn get(&mut self, reply: &Reply<'_>, encoder: &mut Encoder) -> Option<&Template> {
-        let [first, second] = &self.list;
-        let place = match (first.is_of(reply), second.is_of(reply)) {
-            (true, _) => 0,
-            (_, true) => 1,
-            _ => return self.make(reply, encoder),
-        };
-        self.oldest = 1 - place;
-        self.list.get(place)
-    }
-
-    #[cold]
-    fn make(&mut self, reply: &Reply<'_>, encoder: &mut Encoder) -> Option<&Template> {
-        let size = reply.head.fields.list_size() + reply.trailers.map_or(0, Fields::list_size);
-        if size > LONGEST_FRAMES {
+        let list = &mut **self.list.get_or_insert_default();
+        let [first, second] = list;
+        let (template, other) = if first.is_of(reply) {
+            (first, 1)
+        } else if second.is_of(reply) {
+            (second, 0)
+        } else if !Template::can_be_of(reply) {
             return None;
-        }
-        let template = self.list.get_mut(self.oldest)?;
-        self.oldest = 1 - self.oldest;
-        template.make(reply, encoder);
+        } else if self.oldest == 0 {
+            (first.made(reply, encoder), 1)
+        } else {
+            (second.made(reply, encoder), 0)
+        };
+        self.oldest = other;
         Some(template)
     }
 }
@@ -76,7 +72,16 @@ impl Template {
             && reply.trailers.is_none_or(|trailers| self.trailers == *trailers)
     }
 
-    fn make(&mut self, reply: &Reply<'_>, encoder: &mut Encoder) {
+    /// Whether an answer is small enough to be remembered.
+    #[cold]
+    fn can_be_of(reply: &Reply<'_>) -> bool {
+        let size = reply.head.fields.list_size() + reply.trailers.map_or(0, Fields::list_size);
+        size <= LONGEST_FRAMES
+    }
+
+    /// Forgets its answer and takes another.
+    #[inline(never)]
+    fn made(&mut self, reply: &Reply<'_>, encoder: &mut Encoder) -> &mut Self {
         self.status = reply.head.status();
         self.fields.assign(&reply.head.fields);
         self.has_trailers = reply.trailers.is_some();
@@ -94,6 +99,7 @@ impl Template {
             encoder.encode_trailers_early(trailers, frames);
             close_block(frames, self.middle, flag::END_HEADERS | flag::END_STREAM);
         }
+        self
     }
 
     /// Appends the frames of an answer to nothing.

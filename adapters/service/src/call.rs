@@ -161,6 +161,8 @@ impl Call {
         let arrived = self.arrived_mut();
         arrived.run = None;
         arrived.end = None;
+        // What an interceptor attached after the end is somebody's code, and is not to be dropped under a lock.
+        self.extra.take();
     }
 
     /// Names its procedure and codec.

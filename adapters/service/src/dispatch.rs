@@ -13,7 +13,7 @@ use crate::interceptor::Around;
 use crate::interceptor::server::{Chain, Code};
 use crate::link::{FinalAnswer, end_status};
 use crate::observe::Watch;
-use crate::reply::{Answer, Reply};
+use crate::reply::{Answer, MOST_SPARE, Reply};
 use crate::router::Entry;
 use crate::wait::block_on;
 use crate::{Access, Endpoint, Link, Pulled, Router};
@@ -307,7 +307,7 @@ impl Dispatcher {
         self.trash.clear();
         for answer in answers.drain(..) {
             answer.observe();
-            if self.scratch.len() < SPARE && answer.scratch.capacity() > 0 {
+            if self.scratch.len() < SPARE && (1..=MOST_SPARE).contains(&answer.scratch.capacity()) {
                 self.scratch.push(answer.scratch);
             }
             self.keep_call(answer.call);

@@ -10,6 +10,9 @@ use crate::call::Call;
 use crate::link::end_status;
 use crate::{Access, Codec, Endpoint};
 
+/// The largest buffer that a connection keeps for later messages, in bytes: it keeps many, and for long.
+pub(crate) const MOST_SPARE: usize = 32 << 10;
+
 /// A message packed for the wire; the bytes of the first two are in the scratch buffer that goes with it.
 pub(crate) enum Packed {
     Plain,

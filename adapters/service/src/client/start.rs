@@ -12,7 +12,7 @@ use crate::handler::MethodCodecs;
 use crate::interceptor::client::Flight;
 use crate::link::Starting;
 use crate::observe::Watch;
-use crate::reply::{Packed, misuse_status, pack};
+use crate::reply::{MOST_SPARE, Packed, misuse_status, pack};
 use crate::router::slashed;
 use crate::sender::Staged;
 use crate::slots::Ticket;
@@ -82,7 +82,9 @@ impl<W> Client<W> {
             call.id = started.call;
             call.coding = started.coding;
             call.version = started.version;
-            call.spare = scratch;
+            if scratch.capacity() <= MOST_SPARE {
+                call.spare = scratch;
+            }
             call.freeze();
         }
         match started.sent {

@@ -100,8 +100,8 @@ impl<T> Codecs<T> {
 
     /// Those of these names, in their order.
     pub(crate) fn only(&self, names: &[Box<str>]) -> Self {
-        let named = |name: &Box<str>| Some((Some(name.clone()), self.get(name).ok()?));
-        Self(names.iter().filter_map(named).collect())
+        let named = |name: &str| Some((Some(name.into()), self.get(name).ok()?));
+        Self(names.iter().filter_map(|name| named(name)).collect())
     }
 
     /// The codec at a place that was found before.

@@ -55,11 +55,14 @@ impl Context {
     /// `internal` when the headers have been sent or the handler has returned, or for a name or value that may not be
     /// sent.
     pub fn set_header(&self, name: &str, value: impl IntoValue) -> Result<(), Status> {
-        let mut outgoing = self.call.outgoing();
-        if outgoing.finished || self.call.headers_sent() {
-            return Err(fault(Misuse::HeadersSent));
-        }
-        outgoing.headers.append(name, value).map_err(fault)
+        // A value may be anybody's code: it is asked for what it is before anything is locked.
+        value.with_value(|value| {
+            let mut outgoing = self.call.outgoing();
+            if outgoing.finished || self.call.headers_sent() {
+                return Err(fault(Misuse::HeadersSent));
+            }
+            outgoing.headers.append(name, value).map_err(fault)
+        })
     }
 
     /// Sends the response headers now and not with the first message. It never waits, and does nothing the second
@@ -81,11 +84,13 @@ impl Context {
     /// requests have none.
     pub fn set_trailer(&self, name: &str, value: impl IntoValue) -> Result<(), Status> {
         self.require_server()?;
-        let mut outgoing = self.call.outgoing();
-        if outgoing.finished {
-            return Err(fault(Misuse::AlreadyClosed));
-        }
-        outgoing.trailers.append(name, value).map_err(fault)
+        value.with_value(|value| {
+            let mut outgoing = self.call.outgoing();
+            if outgoing.finished {
+                return Err(fault(Misuse::AlreadyClosed));
+            }
+            outgoing.trailers.append(name, value).map_err(fault)
+        })
     }
 
     /// Changes the headers that this side sends, all those that were set so far: removes or replaces one, for example.

@@ -104,6 +104,26 @@ fn a_header_that_cannot_be_sent_is_told_at_once() {
     let _ = testing::context().with_header("bad name", "x");
 }
 
+// Design, "How it is shared": nothing foreign runs under a lock.
+#[test]
+fn a_value_may_ask_its_own_context() {
+    struct Asking<'a>(&'a antiphon_service::Context);
+
+    impl antiphon_service::IntoValue for Asking<'_> {
+        fn with_value<R>(self, take: impl FnOnce(antiphon::MetadataValue<'_>) -> R) -> R {
+            self.0.set_header("first", "1").unwrap();
+            self.0.set_trailer("last", "1").unwrap();
+            "2".with_value(take)
+        }
+    }
+
+    let context = testing::context();
+    context.set_header("second", Asking(&context)).unwrap();
+    context.set_trailer("third", Asking(&context)).unwrap();
+    let sent: Vec<_> = context.response_headers().iter().map(|field| field.name.to_owned()).collect();
+    assert_eq!(sent, ["first", "second", "first"]);
+}
+
 #[test]
 fn the_first_message_sends_the_headers() {
     let context = testing::context();

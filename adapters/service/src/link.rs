@@ -213,9 +213,7 @@ where
     }
 
     fn send(&self, call: CallId, payload: Payload<'_>, last: bool) -> Result<bool, SendError> {
-        self.access(|access| {
-            let now = access.now();
-            let endpoint = access.endpoint();
+        self.queue(|endpoint, now| {
             if last {
                 return endpoint.send_last(now, call, payload).map(|()| false);
             }

@@ -44,7 +44,7 @@ impl Packed {
 }
 
 /// Encodes and compresses a message into `scratch`, outside every lock.
-#[inline]
+#[inline(always)]
 pub(crate) fn pack<T>(
     call: &Call,
     codec: &dyn Codec<T>,
@@ -100,6 +100,7 @@ fn encoded(scratch: &mut Vec<u8>) -> Packed {
     Packed::Shared(Bytes::from(std::mem::take(scratch)))
 }
 
+#[cold]
 fn too_large(size: usize, max: usize) -> Status {
     Status::resource_exhausted(format!("the message has {size} bytes, and at most {max} may be sent"))
 }

@@ -150,7 +150,7 @@ impl<T: 'static, W> Sender<T, W> {
         sent
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll_queue(
         &mut self,
         message: &mut Staged<T>,

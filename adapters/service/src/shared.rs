@@ -179,6 +179,20 @@ where
         (done, flush)
     }
 
+    /// Queues something to be transmitted. It has no notices but those that the driver will see when it transmits.
+    #[inline]
+    pub(crate) fn queue<T, F>(&self, work: impl FnOnce(&mut E, Instant) -> Result<T, F>) -> Result<T, F> {
+        let now = self.drive.now();
+        let mut state = self.lock();
+        let done = work(state.machine.as_mut(), now);
+        let flush = done.is_ok() && !self.drive.is_told() && state.has_news();
+        drop(state);
+        if flush {
+            self.drive.flush(self);
+        }
+        done
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

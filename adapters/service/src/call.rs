@@ -120,6 +120,7 @@ impl Call {
     }
 
     /// Makes it the next call's, with its memory.
+    #[inline]
     pub(crate) fn renew(&mut self, id: CallId) {
         self.id = id;
         self.takes_one = false;
@@ -151,6 +152,7 @@ impl Call {
 
     /// A server: takes the messages that had been received when the handler was called, and the end behind them if it
     /// has come.
+    #[inline]
     pub(crate) fn take_request(&self) -> (Option<Messages>, Option<Result<(), Status>>) {
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         (arrived.run.take(), arrived.end.take())
@@ -184,6 +186,7 @@ impl Call {
 
     /// Notes what a handler may ask of a request, which the router takes to `entry`. What is there already from the call
     /// whose memory it has is not copied again.
+    #[inline]
     pub(crate) fn describe(&mut self, request: &Request<'_>, entry: Option<usize>) {
         if self.entry != entry || entry.is_none() {
             self.procedure.clear();

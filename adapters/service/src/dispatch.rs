@@ -280,6 +280,7 @@ impl Dispatcher {
         Begun::Task(HandlerTask::around(call, chain))
     }
 
+    #[inline]
     fn keep(&mut self, entry: usize, kept: Box<dyn Kept>) {
         let spare = &mut self.kept[entry];
         if spare.len() < SPARE {
@@ -314,6 +315,7 @@ impl Dispatcher {
         }
     }
 
+    #[inline]
     fn keep_call(&mut self, mut call: Arc<Call>) {
         if !self.accepts || self.calls.len() >= SPARE {
             return;

@@ -12,6 +12,7 @@ use crate::{Endpoint, Pulled};
 impl Endpoint for server::Connection {
     const CLIENT: bool = false;
 
+    #[inline]
     fn read(&mut self, now: Instant, call: CallId) -> Pulled {
         let end = match self.read(now, call) {
             Ok(Read::Messages(messages)) => return Pulled::Messages(messages),

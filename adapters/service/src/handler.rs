@@ -142,6 +142,7 @@ impl<I, O> MethodCodecs<I, O> {
     }
 
     /// The one message of a request, which is complete.
+    #[inline]
     pub(crate) fn message(&self, call: &Call) -> Result<I, Status>
     where
         I: 'static,
@@ -149,6 +150,7 @@ impl<I, O> MethodCodecs<I, O> {
         call.with_codec(&self.request, |codec| take_one(call, &**codec))?
     }
 
+    #[inline]
     pub(crate) fn reply(&self, call: &Call, message: &mut O, scratch: &mut Vec<u8>) -> Result<Reply, Status>
     where
         O: 'static,

@@ -319,6 +319,7 @@ fn decode<T: 'static>(call: &Call, codec: &dyn Codec<T>, bytes: bytes::Bytes) ->
 }
 
 /// The one message of a server's request that is complete: what a receiver would find, without one.
+#[inline]
 pub(crate) fn take_one<T: 'static>(call: &Call, codec: &dyn Codec<T>) -> Result<T, Status> {
     let (mut run, end) = call.take_request();
     if let (Some(watch), Some(run)) = (&call.watch, &run) {

@@ -128,6 +128,7 @@ static NOTHING: (Metadata, Metadata) = (Metadata::new(), Metadata::new());
 
 impl Answer {
     /// Takes what the handler has set; from now on nothing more can be.
+    #[inline]
     pub(crate) fn new(call: Arc<Call>, result: Result<Reply, Status>, scratch: Vec<u8>) -> Self {
         call.clear_extra();
         if let Ok(Reply::Message(packed)) = &result {
@@ -152,6 +153,7 @@ impl Answer {
     }
 
     /// Sends it, under the lock. The call is to be let go of afterwards.
+    #[inline]
     pub(crate) fn put<M, E>(&self, access: &mut Access<'_, M, E>)
     where
         M: Machine<Event = Event> + AsMut<E>,

@@ -157,6 +157,7 @@ pub(crate) struct Slots(Vec<Slot>);
 
 impl Slots {
     /// Makes the slot of a new call. Who still waited at its place is woken, and finds its call gone.
+    #[inline]
     pub(crate) fn open(&mut self, call: CallId, wakes: &mut Wakes) -> &mut Slot {
         let index = call.index as usize;
         if self.0.len() <= index {
@@ -172,6 +173,7 @@ impl Slots {
         slot
     }
 
+    #[inline]
     pub(crate) fn get(&mut self, call: CallId) -> Option<&mut Slot> {
         let slot = self.0.get_mut(call.index as usize)?;
         (slot.used && slot.generation == call.generation).then_some(slot)
@@ -184,6 +186,7 @@ impl Slots {
     }
 
     /// Forgets a call; who waits for it is woken.
+    #[inline]
     pub(crate) fn close(&mut self, call: CallId, wakes: &mut Wakes) {
         if let Some(slot) = self.get(call) {
             slot.take_all(wakes);

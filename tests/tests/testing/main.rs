@@ -4,6 +4,7 @@ mod channel;
 mod ends;
 mod halves;
 mod outcomes;
+mod reuse;
 mod threads;
 
 use core::future::Future;

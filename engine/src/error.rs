@@ -27,9 +27,21 @@ pub enum Misuse {
     /// The operation does not exist at this end of the call, or before the request is known.
     #[error("the operation is not possible in this state of the call")]
     WrongState,
-    /// A field name or value that may not be sent: upper case, reserved, or with forbidden bytes.
-    #[error("a metadata name or value is invalid or reserved by the protocol")]
+    /// A field name or value that may not be sent: for HTTP's own reasons, or for want of the one form that it has.
+    #[error(
+        "a metadata name or value may not be sent: names are of `0-9 a-z _ - .`; values are bytes where the name ends in \
+         `-bin`, and otherwise printable ASCII"
+    )]
     InvalidMetadata,
+    /// A name of metadata that the protocols or HTTP use themselves, such as `grpc-timeout` or `content-type`.
+    #[error("the metadata name belongs to the protocol, which sets it by itself: choose another")]
+    ReservedMetadata,
+    /// A client: a compression that the connection's configuration does not have.
+    #[error(
+        "the connection has no compression of this name: `RpcConfig::codings` gives it some, such as `Codings::all()`, and \
+         each has a feature of its name"
+    )]
+    UnknownCoding,
     /// A path, authority or method that may not be sent.
     #[error("the path, authority or codec name is not valid")]
     InvalidTarget,
@@ -91,7 +103,7 @@ pub enum ConnectionError {
         reason: &'static str,
     },
     /// The peer broke HTTP/1.1; the status we answered and the rule.
-    #[error("HTTP/1.1 error (answered {status}): {reason}")]
+    #[error("HTTP/1.1 error {status}: {reason}")]
     Http1 {
         /// The status of the answer, or the one that would fit (at a client).
         status: u16,

@@ -29,6 +29,9 @@ fn the_first_frame_is_settings() {
     assert_eq!(raw.fails(&frame(PING, 0, 0, &[0; 8])), Http2Code::PROTOCOL_ERROR);
     let mut raw = Raw::new_client(Limits::default());
     assert_eq!(raw.fails(&frame(SETTINGS, ES, 0, &[])), Http2Code::PROTOCOL_ERROR);
+    // What a server says that wants TLS: an alert, shorter than a frame's header.
+    let mut raw = Raw::new_client(Limits::default());
+    assert_eq!(raw.fails(&[21, 3, 1, 0, 2, 2, 70]), Http2Code::PROTOCOL_ERROR);
     for at in 0..PREFACE.len() {
         let mut bad = PREFACE.to_vec();
         bad[at] ^= 1;

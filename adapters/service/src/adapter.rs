@@ -170,9 +170,15 @@ impl Drop for Place {
 }
 
 /// An error of the system, of the same kind, with what was tried and where, such as
-/// `cannot listen at 127.0.0.1:80: Permission denied (os error 13)`.
+/// `cannot listen at 127.0.0.1:80: Permission denied (os error 13)`; and with what an address is, if it looks like none.
 pub fn cannot(what: &str, address: impl Display, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot {what} {address}: {error}"))
+    let address = address.to_string();
+    let port = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
+    let hint =
+        if port { "" } else { " (an address is a host and a port, such as 127.0.0.1:8080, and no URL)" };
+    io::Error::new(error.kind(), format!("cannot {what} {address}: {error}{hint}"))
 }
 
 #[cfg(test)]
@@ -197,6 +203,17 @@ mod tests {
             let error = check_version(version).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
             assert!(error.to_string().ends_with(instead), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_what_one_is() {
+        let text = |address| cannot("connect to", address, &io::Error::other("no")).to_string();
+        assert_eq!(text("localhost:80"), "cannot connect to localhost:80: no");
+        assert_eq!(text("[::1]:80"), "cannot connect to [::1]:80: no");
+        for address in ["", "localhost", ":80", "80", "http://localhost:80", "localhost:80/", "1.2.3.4:99999"]
+        {
+            assert!(text(address).contains("such as 127.0.0.1:8080"), "{address}");
         }
     }
 

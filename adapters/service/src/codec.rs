@@ -116,8 +116,15 @@ impl<T> Codecs<T> {
         let found = self.0.iter().find(|(known, _)| known.as_deref().is_none_or(|known| known == name));
         match found {
             Some((_, codec)) => Ok(codec),
-            None => Err(Status::unimplemented("the method has no codec of this name")),
+            None => Err(self.unknown(name)),
         }
+    }
+
+    #[cold]
+    fn unknown(&self, name: &str) -> Status {
+        let there = self.names().unwrap_or_default().join(", ");
+        let feature = if name == "json" && !cfg!(feature = "json") { ": its feature is off" } else { "" };
+        Status::unimplemented(format!("the method has no codec of this name{feature} (there are: {there})"))
     }
 }
 
@@ -155,7 +162,9 @@ mod tests {
         let none = Codecs::<Bytes>::new();
         assert!(none.get("proto").is_err());
         let json = none.with("json", Identity);
-        assert!(json.get("json").is_ok() && json.get("proto").is_err());
+        assert!(json.get("json").is_ok());
+        let status = json.get("proto").err().expect("there is none");
+        assert_eq!(status.message(), "the method has no codec of this name (there are: json)");
         assert!(Codecs::raw().get("anything").is_ok());
     }
 }

@@ -49,6 +49,36 @@
 //! With the feature `testing`, handlers and clients are tested in a few lines without a socket, a runtime or a clock:
 //! see the module of that name.
 //!
+//! # What to use for what
+//!
+//! | to | there is |
+//! |---|---|
+//! | give calls a time, headers, a protocol | [`CallOptions`]: for all calls of a view of a client by [`Client::with`], which generated clients have too |
+//! | hand a handler's deadline on | `client.with(context)`, with the handler's [`&Context`](Context) |
+//! | read and set headers and trailers | a handler: [`Context`]; a client: [`Response`], [`Receiver::headers`], [`Receiver::trailers`] |
+//! | tell and read errors with details | [`Status::with_detail`], [`Status::detail`]; those of `google.rpc` are in [`details`] |
+//! | do something around every call, such as asking for a token | [`Interceptor`]: [`Router::intercept`], [`Client::intercept`]; a generated client is made of the client that this gives |
+//! | count and log calls | [`Observer`]: [`Router::observe`], [`Client::observe`] |
+//! | compress messages | [`RpcConfig::codings`] in the [`Config`] of each end, and a feature such as `gzip`. A server then compresses for clients that take it; a client says [`CallOptions::coding`] |
+//! | bound messages | [`RpcConfig::max_receive`]; below that [`Rules`] for methods, [`CallOptions`] for calls |
+//! | give up a call | a client drops it; a handler returns |
+//! | learn that nobody waits any more | an async handler is dropped, and a guard's `Drop` may ask [`Context::ended`]; work that was detached has [`Context::cancelled`] |
+//! | send and receive in two tasks or threads | [`BidiStream::split`] |
+//! | end a server gracefully | [`Shutdown::drain`], and [`Shutdown::unless_draining`] for handlers that would go on for ever |
+//! | connect again | [`Client::closed`] tells when |
+//! | pass calls on, or answer those to unknown paths | [`Router::fallback`] |
+//! | be called by pages in browsers | [`Cors`], and [`Context::etag`] for caches |
+//! | say what is served, and how it is | the crates antiphon-reflection and antiphon-health |
+//!
+//! A [`Config`] goes to a server or connector of an adapter:
+//!
+//! ```
+//! use antiphon_service::{Codings, Config, RpcConfig};
+//!
+//! let config = Config::new().rpc(RpcConfig::new().codings(Codings::all()).max_receive(1 << 20));
+//! # let _ = config;
+//! ```
+//!
 //! # After an error
 //! A [`Status`] is how one call failed. The call is over, and asking again tells the same; other calls of the
 //! connection go on, unless [`Status::ended`] says otherwise:
@@ -107,7 +137,7 @@ pub mod testing;
 mod wait;
 
 pub use antiphon;
-pub use antiphon::rpc::{HttpVersion, Method, Protocol, Protocols, Shape};
+pub use antiphon::rpc::{Codings, HttpVersion, Method, Protocol, Protocols, RpcConfig, Shape};
 pub use antiphon::{
     Code, Config, ConnectionError, Detail, EndedBy, Instant, IntoValue, Keepalive, Limits, Metadata, Misuse,
     Status,

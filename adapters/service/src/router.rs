@@ -209,6 +209,71 @@ impl Router {
     ///     Ok(())
     /// }
     /// let router = Router::new().fallback(handler::bidi(echo));
+    /// # let _ = router;
+    /// ```
+    /// A proxy passes calls on as they are: in the same protocol and codec, with the time that is left, and both ways at
+    /// once, since either side may speak first.
+    ///
+    /// ```
+    /// use antiphon_service::{
+    ///     Bytes, CallOptions, Client, Context, MethodCodecs, Protocol, Receiver, Router, Sender, Status, handler,
+    /// };
+    /// use futures_lite::future; // or the like: `select!` of a runtime will do
+    ///
+    /// async fn pass(
+    ///     up: Client,
+    ///     context: Context,
+    ///     mut inbound: Receiver<Bytes>,
+    ///     mut outbound: Sender<Bytes>,
+    /// ) -> Result<(), Status> {
+    ///     let options = CallOptions::from(&context)
+    ///         .protocol(context.protocol().unwrap_or(Protocol::Connect))
+    ///         .codec(context.codec())
+    ///         .metadata(context.headers());
+    ///     let raw = MethodCodecs::raw();
+    ///     let (mut to, mut from) = up.open_with(context.procedure(), context.method(), &raw, options).await?;
+    ///     let requests = async {
+    ///         while let Some(message) = inbound.recv().await? {
+    ///             if to.send(message).await.is_err() {
+    ///                 break; // it has ended, and the other half tells how
+    ///             }
+    ///         }
+    ///         to.close();
+    ///         future::pending().await
+    ///     };
+    ///     let responses = async {
+    ///         let headers = from.headers().await?;
+    ///         context.update_headers(|ours| ours.extend_from(headers))?;
+    ///         while let Some(message) = from.recv().await? {
+    ///             outbound.send(message).await?;
+    ///         }
+    ///         context.update_trailers(|ours| ours.extend_from(from.trailers()))
+    ///     };
+    ///     future::or(responses, requests).await
+    /// }
+    ///
+    /// fn proxy(up: Client) -> Router {
+    ///     Router::new().fallback(handler::bidi(move |context, inbound, outbound| {
+    ///         pass(up.clone(), context, inbound, outbound)
+    ///     }))
+    /// }
+    /// # #[cfg(feature = "testing")] {
+    /// # use antiphon_service::testing;
+    /// # async fn greet(context: Context, name: Bytes) -> Result<Bytes, Status> {
+    /// #     let tenant = context.headers().get("tenant").unwrap_or_default().to_owned();
+    /// #     context.set_header("seen", &*tenant)?;
+    /// #     if name.is_empty() { Err(Status::invalid_argument("nobody")) } else { Ok(name) }
+    /// # }
+    /// # let up = testing::channel(Router::new().unary("/a.B/Greet", greet));
+    /// # let front = testing::channel(proxy(up.client()));
+    /// # for protocol in [Protocol::Connect, Protocol::Grpc, Protocol::GrpcWeb] {
+    /// #     let options = || CallOptions::new().protocol(protocol).header("tenant", "blue").unwrap();
+    /// #     let answer = testing::block_on(front.client().unary("/a.B/Greet", "Ann".into(), options())).unwrap();
+    /// #     assert_eq!((&*answer.message, answer.headers.get("seen")), (&b"Ann"[..], Some("blue")));
+    /// #     let status = testing::block_on(front.client().unary("/a.B/Greet", "".into(), options())).unwrap_err();
+    /// #     assert_eq!(status.message(), "nobody");
+    /// # }
+    /// # }
     /// ```
     #[must_use]
     pub fn fallback(self, handler: Handler) -> Self {

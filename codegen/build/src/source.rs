@@ -71,7 +71,14 @@ fn explain(error: protox::Error, proto: &Path, includes: &[PathBuf]) -> Error {
     let error = Error::from_protox(error)
         .located(|name| includes.iter().map(|include| include.join(name)).find(|path| path.is_file()));
     let listed: Vec<_> = includes.iter().map(|include| include.display().to_string()).collect();
-    let listed = listed.join(", ");
+    let listed = if listed.is_empty() { "there is none".to_owned() } else { listed.join(", ") };
+    let undefined = error.message().ends_with("is not defined").then(|| well_known(error.message()));
+    if let Some(file) = undefined {
+        return error.advise(match file {
+            Some(file) => format!("write `import \"{file}\";`"),
+            None => "import the file that defines it, and name it with its package; an rpc takes and gives messages".into(),
+        });
+    }
     match (is_import, place) {
         (true, true) => error.advise(format!(
             "write the import relative to an include directory ({listed}), or add the directory that it is in"
@@ -81,6 +88,21 @@ fn explain(error: protox::Error, proto: &Path, includes: &[PathBuf]) -> Error {
             .advise(format!("add the directory that it is in to the include directories ({listed})")),
         _ => error,
     }
+}
+
+/// The file of one of Google's own types, if that is what is not defined.
+fn well_known(message: &str) -> Option<&'static str> {
+    let name = message.split_once("'google.protobuf.")?.1.split_once('\'')?.0;
+    Some(match name {
+        "Any" => "google/protobuf/any.proto",
+        "Duration" => "google/protobuf/duration.proto",
+        "Empty" => "google/protobuf/empty.proto",
+        "FieldMask" => "google/protobuf/field_mask.proto",
+        "ListValue" | "NullValue" | "Struct" | "Value" => "google/protobuf/struct.proto",
+        "Timestamp" => "google/protobuf/timestamp.proto",
+        _ if name.ends_with("Value") => "google/protobuf/wrappers.proto",
+        _ => return None,
+    })
 }
 
 /// Finds files in the include directories, then among Google's own; those in editions syntax are refused unread.
@@ -114,6 +136,11 @@ impl FileResolver for Checked {
                 *self.refused.borrow_mut() =
                     Some(editions::refuse(path, Some(edition.line), Some(&edition.name)));
                 return Err(protox::Error::new("editions"));
+            }
+            if text.starts_with(b"\xef\xbb\xbf") {
+                let error = Error::new("the file begins with a byte order mark").at(path, Some(1));
+                *self.refused.borrow_mut() = Some(error.advise("save it as UTF-8 without one"));
+                return Err(protox::Error::new("byte order mark"));
             }
             break;
         }

@@ -160,7 +160,12 @@ fn mistakes_are_told_with_their_place() {
     let import = error("import", "syntax = \"proto3\";\nimport \"gone.proto\";", Config::new());
     assert_says(&import, Some(2), "'gone.proto' not found", "include director");
     let unknown = error("unknown", "syntax = \"proto3\";\nmessage M {\n  Gone gone = 1;\n}", Config::new());
-    assert_says(&unknown, Some(3), "'Gone' is not defined", "");
+    assert_says(&unknown, Some(3), "'Gone' is not defined", "import the file");
+    let text = "syntax = \"proto3\";\nmessage M { google.protobuf.Timestamp at = 1; }";
+    let known = error("known", text, Config::new());
+    assert_says(&known, Some(2), "is not defined", "\"google/protobuf/timestamp.proto\"");
+    let mark = error("mark", "\u{feff}syntax = \"proto3\";", Config::new());
+    assert_says(&mark, Some(1), "byte order mark", "without one");
     let cycle = error("cycle", "syntax = \"proto3\";\nimport \"it.proto\";", Config::new());
     assert_says(&cycle, None, "cycle", "");
     let syntax = error("syntax", "syntax = \"proto4\";", Config::new());

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use super::body_decode::BodyDecoder;
 use super::exchange::{Plan, Receiving, Sending};
-use super::head_parse::{Delimited, Facts};
+use super::head_parse::{Delimited, FOREIGN, Facts};
 use super::head_write::{check_request, write_request};
 use super::link::{Life, Link, NO_ERROR, Role};
 use super::refused::refused;
@@ -56,7 +56,7 @@ impl Client {
         }
         link.timers.head.get_or_insert(link.now + link.limits.handshake);
         if first != b'H' {
-            return Err(link.refuse(refused(502, "the answer is not HTTP/1.1 or HTTP/1.0")));
+            return Err(link.refuse(refused(502, FOREIGN)));
         }
         let Some(facts) = link.take_head(input)? else { return Ok(false) };
         self.take_head(facts)?;

@@ -200,6 +200,10 @@ fn request_line(line: &str) -> Result<(&str, &str, bool), Refused> {
     Ok((method, target, http11))
 }
 
+/// What somebody is told who has connected to something else.
+pub(super) const FOREIGN: &str =
+    "the answer is not HTTP/1.1 or HTTP/1.0 in the clear: the peer may speak HTTP/2 alone, or TLS";
+
 /// `version SP status [SP reason]` (RFC 9112 §4).
 fn status_line(line: &str) -> Result<(u16, bool), Refused> {
     let http11 = if line.starts_with("HTTP/1.1 ") {
@@ -207,7 +211,7 @@ fn status_line(line: &str) -> Result<(u16, bool), Refused> {
     } else if line.starts_with("HTTP/1.0 ") {
         false
     } else {
-        return Err(refused(502, "the answer is not HTTP/1.1 or HTTP/1.0"));
+        return Err(refused(502, FOREIGN));
     };
     let bytes = &line.as_bytes()[9..];
     let (Some(code), true) = (bytes.get(..3), matches!(bytes.get(3), None | Some(b' '))) else {

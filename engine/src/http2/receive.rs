@@ -10,6 +10,9 @@ use crate::http2::store::{Closed, Known};
 use crate::http2::stream::{Receiving, Sending, notice};
 use crate::{Http2Code, ReceiveEnd};
 
+/// What somebody is told who has connected to something else.
+const FOREIGN: &str = "the first frame is not SETTINGS: the peer does not speak HTTP/2 in the clear, but HTTP/1.1, TLS or something else";
+
 impl Connection {
     /// Acts upon all whole frames of `input`, and returns how many bytes they were.
     pub(super) fn consume(&mut self, input: &[u8]) -> usize {
@@ -33,7 +36,10 @@ impl Connection {
         }
         while self.life == Life::Open && !self.control.is_full() {
             let rest = input.get(*used..).unwrap_or_default();
-            let Some(header) = FrameHeader::decode(rest) else { break };
+            let Some(header) = FrameHeader::decode(rest) else {
+                self.check_start(rest)?;
+                break;
+            };
             self.check_header(header)?;
             let Some(payload) = rest.get(HEADER_LEN..HEADER_LEN + header.len) else { break };
             *used += HEADER_LEN + header.len;
@@ -53,13 +59,21 @@ impl Connection {
         Ok(common)
     }
 
+    /// What can be said of a connection whose first frame is shorter than a frame's header: a server that wants TLS says
+    /// no more than an alert of 7 bytes, and closes.
+    #[cold]
+    fn check_start(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let foreign = bytes.get(3).is_some_and(|&kind| kind != kind::SETTINGS);
+        if foreign && !self.timers.settings_received { Err(Fault::protocol(FOREIGN)) } else { Ok(()) }
+    }
+
     /// What can be said of a frame before its payload is there. Asked again for a frame that comes in pieces.
     #[inline]
     fn check_header(&self, header: FrameHeader) -> Result<(), Fault> {
         // First of all: the bytes of another protocol look like a frame that is too large.
         let starts = header.kind == kind::SETTINGS && !header.has(flag::ACK);
         if !self.timers.settings_received && !starts {
-            return Err(Fault::protocol("the first frame is not SETTINGS: the peer does not speak HTTP/2"));
+            return Err(Fault::protocol(FOREIGN));
         }
         if header.len > MAX_FRAME {
             return Err(Fault::size("the frame is larger than we allow"));

@@ -84,7 +84,12 @@ pub(crate) fn status_of_http(http: u16) -> Status {
     if http == 304 {
         return Status::not_modified().with_ended(EndedBy::Status);
     }
-    Status::new(Code::from_http_status(http), format!("the server answered with HTTP status {http}"))
+    let hint = match http {
+        404 => ": it serves nothing at this path",
+        415 => ": at this path it takes no call of this protocol, shape or codec",
+        _ => "",
+    };
+    Status::new(Code::from_http_status(http), format!("the server answered with HTTP status {http}{hint}"))
         .with_ended(EndedBy::Status)
 }
 

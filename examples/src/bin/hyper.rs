@@ -414,7 +414,7 @@ mod tests {
             r#"Connect Get: [b"kyrie"], ok"#,
             r#"Connect ServerStream: [b"kyrie", b"kyrie", b"kyrie"], ok"#,
             r#"Connect Bidi: [b"kyrie", b"christe", b"kyrie"], ok"#,
-            r#"Connect Nothing: [], unimplemented: the server answered with HTTP status 404"#,
+            r#"Connect Nothing: [], unimplemented: the server answered with HTTP status 404: it serves nothing at this path"#,
         ];
         let out = String::from_utf8(out).unwrap();
         assert_eq!(out.lines().collect::<Vec<_>>(), expected);

@@ -202,7 +202,8 @@ impl Client<Async> {
         self.wait_closed().await
     }
 
-    /// The same connection for callers that block. Never on a thread that drives it.
+    /// The same connection for callers that block. Never on a thread that drives it: in a runtime of one thread such a
+    /// call waits for ever, whatever its deadline, since nobody moves the connection then.
     pub fn blocking(&self) -> Client<Blocking> {
         self.waiting()
     }

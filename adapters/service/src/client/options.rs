@@ -118,7 +118,7 @@ impl CallOptions {
     /// Adds a header to the request. A name that ends in `-bin` takes bytes.
     ///
     /// # Errors
-    /// [`Misuse::InvalidMetadata`] for a name or value that may not be sent.
+    /// As [`Metadata::append`](antiphon::Metadata::append): for a name or value that may not be sent.
     pub fn header(mut self, name: &str, value: impl IntoValue) -> Result<Self, Misuse> {
         self.metadata.append(name, value)?;
         Ok(self)

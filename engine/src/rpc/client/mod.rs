@@ -63,7 +63,7 @@ impl ClientCall {
     ///
     /// # Errors
     /// [`Misuse::InvalidTarget`] for a path, authority, scheme or codec that may not be sent; [`Misuse::NotCarried`] when
-    /// the HTTP stack cannot carry the call; [`Misuse::WrongState`] for a coding that the config does not know.
+    /// the HTTP stack cannot carry the call; [`Misuse::UnknownCoding`] for a coding that the config does not know.
     pub fn new(
         request: &ClientRequest<'_>,
         caps: HttpCaps,
@@ -155,7 +155,7 @@ impl ClientCall {
         request.check(caps)?;
         let coding = match request.coding {
             None | Some("identity") => None,
-            Some(name) => Some(Arc::clone(config.codings.find(name).ok_or(Misuse::WrongState)?)),
+            Some(name) => Some(Arc::clone(config.codings.find(name).ok_or(Misuse::UnknownCoding)?)),
         };
         self.config = Arc::clone(config);
         self.protocol = request.protocol;

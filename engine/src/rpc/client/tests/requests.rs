@@ -132,7 +132,7 @@ fn what_cannot_be_sent_is_refused() {
         Err(Misuse::InvalidTarget)
     );
     assert_eq!(make(&base.scheme("ftp"), HttpCaps::HTTP2), Err(Misuse::InvalidTarget));
-    assert_eq!(make(&base.coding(Some("br")), HttpCaps::HTTP2), Err(Misuse::WrongState));
+    assert_eq!(make(&base.coding(Some("br")), HttpCaps::HTTP2), Err(Misuse::UnknownCoding));
     assert_eq!(make(&base, HttpCaps::FETCH), Err(Misuse::NotCarried));
     assert_eq!(make(&request(Connect, Shape::ClientStream), HttpCaps::FETCH), Err(Misuse::NotCarried));
     assert_eq!(make(&base, HttpCaps::HTTP1), Err(Misuse::NotCarried));

@@ -164,6 +164,13 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Status> {
     handler::caught(work).ok_or_else(|| Status::unknown("an interceptor panicked"))
 }
 
+/// An interceptor returned `Ok` for a call of one answer, of which there is none.
+pub(crate) fn unanswered() -> Status {
+    Status::internal(
+        "an interceptor ended the call well, but there is no answer: run the call, or use `Context::answer`",
+    )
+}
+
 /// Drops what may panic while it is dropped.
 fn discard<T>(value: T) {
     let _ = caught(move || drop(value));

@@ -9,6 +9,7 @@ use antiphon::{Metadata, Status};
 
 use crate::call::{Call, Inbox};
 use crate::interceptor::client::Side;
+use crate::interceptor::unanswered;
 use crate::link::{Received, end_status, more_than_one};
 use crate::{Async, Blocking, Codec};
 
@@ -240,8 +241,17 @@ impl<T: 'static, W> Receiver<T, W> {
                     // An interceptor may have replaced it, having seen how the call ended.
                     return Poll::Ready(self.take_answer().unwrap_or(Ok(message)));
                 }
-                (None, None) => return Poll::Ready(Err(no_message())),
+                (None, None) => return Poll::Ready(Err(self.no_message())),
             }
+        }
+    }
+
+    /// Why there was no message where one was to come.
+    #[cold]
+    fn no_message(&self) -> Status {
+        match &self.call.flight {
+            Some(flight) if !flight.has_succeeded() => unanswered(),
+            _ => no_message(),
         }
     }
 

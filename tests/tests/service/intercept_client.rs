@@ -65,6 +65,41 @@ fn the_first_one_added_is_the_outermost_and_each_sees_the_end() {
     });
 }
 
+/// One that forgets to run the call, and one that hides how it failed.
+#[derive(Clone, Copy)]
+struct Careless {
+    runs: bool,
+}
+
+impl Interceptor for Careless {
+    async fn intercept(&self, context: &Context, next: Next<'_>) -> Result<(), Status> {
+        if self.runs {
+            let _ = next.run(context).await;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_good_end_without_an_answer_is_told_at_both_sides() {
+    everywhere(|env| async move {
+        for careless in [Careless { runs: false }, Careless { runs: true }] {
+            let served = env.serve(echo().intercept(careless)).await;
+            for version in BOTH {
+                let plain = served.connect(version).await;
+                let path = if careless.runs { "/t.T/None" } else { "/t.T/Unary" };
+                let ours = plain.intercept(careless).unary(path, "x".into(), options()).await.unwrap_err();
+                assert_eq!(ours.code(), Code::Internal);
+                assert!(ours.message().contains("run the call"), "{ours}");
+                if !careless.runs {
+                    let theirs = plain.unary(path, "x".into(), options()).await.unwrap_err();
+                    assert_eq!(theirs.message(), ours.message());
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_call_is_refused_before_it_begins() {
     everywhere(|env| async move {

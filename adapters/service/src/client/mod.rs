@@ -194,8 +194,8 @@ impl<W> Client<W> {
 
 impl Client<Async> {
     /// Waits until the connection takes no new calls, as [`is_closed`](Client::is_closed) tells: the moment to connect
-    /// again. `None`: it ended in peace, since one of the two sides drained it or it was idle or old. Otherwise why it
-    /// failed, as far as that is known by then.
+    /// again. `None`: it ended in peace, since one of the two sides drained it or it was idle or old; or writing has
+    /// failed, and nothing was read yet that tells why. Otherwise why it failed.
     ///
     /// Whoever waits holds this client, and with it the connection.
     pub async fn closed(&self) -> Option<ConnectionError> {
@@ -211,8 +211,8 @@ impl Client<Async> {
 
 impl Client<Blocking> {
     /// Blocks until the connection takes no new calls, as [`is_closed`](Client::is_closed) tells: the moment to connect
-    /// again. `None`: it ended in peace, since one of the two sides drained it or it was idle or old. Otherwise why it
-    /// failed, as far as that is known by then.
+    /// again. `None`: it ended in peace, since one of the two sides drained it or it was idle or old; or writing has
+    /// failed, and nothing was read yet that tells why. Otherwise why it failed.
     ///
     /// Whoever waits holds this client, and with it the connection.
     pub fn closed(&self) -> Option<ConnectionError> {

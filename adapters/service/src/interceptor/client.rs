@@ -279,6 +279,11 @@ impl Flight {
         self.gate.is_settled()
     }
 
+    /// Whether the call itself has ended, and well: interceptors may say so of one that has not.
+    pub(crate) fn has_succeeded(&self) -> bool {
+        matches!(self.gate.state().outcome, Some(Ok(())))
+    }
+
     /// Says whether the innermost interceptor has given the call up, once.
     pub(crate) fn was_left(&self) -> bool {
         core::mem::take(&mut self.gate.state().left)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use antiphon::Status;
 
-use super::{Around, Next, Work, caught, discard};
+use super::{Around, Next, Work, caught, discard, unanswered};
 use crate::Context;
 use crate::call::Call;
 use crate::handler::blocking::Erased;
@@ -105,9 +105,7 @@ impl Handling {
             },
             (None, Some(reply)) => Ok(reply),
             (None, None) if call.method.shape.returns_stream() => Ok(Reply::Sent),
-            (None, None) => {
-                Err(Status::internal("an interceptor ended the call well, but there is no answer"))
-            }
+            (None, None) => Err(unanswered()),
         });
         let kept = match code {
             Code::Async(kept) => Some(kept),

@@ -229,13 +229,12 @@ impl<T: 'static, W> Receiver<T, W> {
         first: &mut Option<T>,
         context: &mut Context<'_>,
     ) -> Poll<Result<T, Status>> {
+        if self.call.flight.is_none() && self.call.watch.is_none() {
+            return self.poll_one_alone(first, context);
+        }
         loop {
             match (ready!(self.poll_recv(context))?, first.take()) {
-                (Some(_), Some(_)) => {
-                    let status = more_than_one();
-                    self.fail(&status);
-                    return Poll::Ready(Err(status));
-                }
+                (Some(_), Some(_)) => return Poll::Ready(Err(self.more_than_one())),
                 (Some(message), None) => *first = Some(message),
                 (None, Some(message)) => {
                     // An interceptor may have replaced it, having seen how the call ended.
@@ -253,6 +252,34 @@ impl<T: 'static, W> Receiver<T, W> {
             Some(flight) if !flight.has_succeeded() => unanswered(),
             _ => no_message(),
         }
+    }
+
+    /// As [`poll_one`](Receiver::poll_one), where nobody else looks at the call.
+    fn poll_one_alone(
+        &mut self,
+        first: &mut Option<T>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<T, Status>> {
+        loop {
+            while let Some(message) = self.inbox.run.as_mut().and_then(|run| run.next(&mut self.scratch)) {
+                let message = self.decode(message)?;
+                if first.replace(message).is_some() {
+                    return Poll::Ready(Err(self.more_than_one()));
+                }
+            }
+            self.inbox.run = None;
+            match &self.inbox.end {
+                Some(Ok(())) => return Poll::Ready(first.take().ok_or_else(no_message)),
+                Some(Err(status)) => return Poll::Ready(Err(status.clone())),
+                None => ready!(self.poll_pull(self.call.takes_one, context)),
+            }
+        }
+    }
+
+    fn more_than_one(&mut self) -> Status {
+        let status = more_than_one();
+        self.fail(&status);
+        status
     }
 
     pub(crate) fn poll_headers(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {

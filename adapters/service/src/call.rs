@@ -360,6 +360,11 @@ impl Call {
         }
     }
 
+    /// Whether anything has been attached.
+    pub(crate) fn has_extra(&self) -> bool {
+        self.extra.get().is_some()
+    }
+
     pub(crate) fn attach(&self) -> &Extra {
         self.extra.get_or_init(Box::default)
     }

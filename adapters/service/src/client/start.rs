@@ -218,7 +218,7 @@ impl<W> Client<W> {
                 // Refused before it began: the limit of concurrent calls was not known yet, for example.
                 Err(status) if status.unprocessed() && refusals < REFUSALS => refusals += 1,
                 result => {
-                    if result.is_ok() && beside.is_empty() {
+                    if result.is_ok() && beside.is_empty() && !open.call.has_extra() {
                         self.connection.keep(open.call);
                     }
                     return beside.told(result);

@@ -184,3 +184,35 @@ fn a_tag_that_may_not_be_sent_is_the_handler_s_fault() {
         client.unary("/t.T/Read", Bytes::new(), CallOptions::new().use_get(true)).await.unwrap();
     });
 }
+
+// Connect "Unary-Get-Request": the limit of a method holds for messages in a URL as well.
+#[test]
+fn a_message_in_a_url_has_the_limit_of_its_method() {
+    everywhere(|env| async move {
+        let method = Method::new(Shape::Unary).without_side_effects();
+        let handler = handler::unary(|_: Context, message: Bytes| async move { Ok(message) });
+        let router = Router::new()
+            .route("/t.T/Read", method, handler)
+            .rules("t.T", antiphon_service::Rules::new().max_receive(1000));
+        let served = env.serve(router).await;
+        let get =
+            |query: &str| format!("GET /t.T/Read?connect=v1&encoding=json&{query} HTTP/1.1\nhost: a\n\n");
+        let message = |length| get(&format!("message={}", "1".repeat(length)));
+        assert!(ask(&served.address, &message(1000)).await.starts_with("http/1.1 200 "));
+        for (request, status) in [
+            (message(1001), 429),
+            (get("message=1&message=1"), 400),
+            (get("message=%zz"), 400),
+            (get("base64=1&message=!"), 400),
+            (get("compression=lzma&message=1"), 501),
+            (get("base64=1"), 400),
+        ] {
+            let answer = ask(&served.address, &request).await;
+            assert!(answer.starts_with(&format!("http/1.1 {status} ")), "{request:.99} {answer}");
+        }
+        // A method that may have effects is not called so.
+        let effects = env.serve(echo()).await;
+        let answer = ask(&effects.address, &get("message=1").replace("t.T/Read", "t.T/Unary")).await;
+        assert!(answer.starts_with("http/1.1 405 "), "{answer}");
+    });
+}

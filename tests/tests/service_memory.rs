@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Poll;
 
 use antiphon::rpc::{Codings, Snappy};
-use antiphon_service::{Bytes, CallOptions, Config, Context, HttpVersion, Router};
+use antiphon_service::{Bytes, CallOptions, Config, Context, HttpVersion, Receiver, Router, Sender};
 use smol::block_on;
 
 struct Counting;
@@ -64,6 +64,24 @@ fn large_messages_leave_no_large_buffers() {
         let answer = answer.clone();
         async move { Ok(answer) }
     });
+    let event = noise(512 << 10);
+    let router =
+        router.server_stream("/t.T/Watch", move |_: Context, _: Bytes, mut outbound: Sender<Bytes>| {
+            let event = event.clone();
+            async move {
+                outbound.send(event).await?;
+                std::future::pending().await
+            }
+        });
+    let router = router.bidi(
+        "/t.T/Sink",
+        |_: Context, mut inbound: Receiver<Bytes>, mut outbound: Sender<Bytes>| async move {
+            while inbound.recv().await?.is_some() {
+                outbound.send(Bytes::new()).await?;
+            }
+            Ok(())
+        },
+    );
     let server = smol::block_on(antiphon_smol::Server::bind("127.0.0.1:0")).unwrap().config(config.clone());
     let (address, shutdown) = (server.local_addr().unwrap(), server.shutdown());
     let thread = std::thread::spawn(move || smol::block_on(server.serve(router)));
@@ -80,6 +98,21 @@ fn large_messages_leave_no_large_buffers() {
     let before = NOW.load(Relaxed);
     for message in [Bytes::new(), large] {
         block_on(all((0..32).map(|_| call(message.clone())).collect()));
+    }
+    // Streams that rest after a large message.
+    let mut streams = Vec::new();
+    for _ in 0..32 {
+        let watch = client.server_stream("/t.T/Watch", Bytes::new(), CallOptions::new());
+        let mut events = block_on(watch).unwrap();
+        assert!(block_on(events.recv()).unwrap().is_some());
+        streams.push(events);
+    }
+    let mut sinks = Vec::new();
+    for _ in 0..32 {
+        let mut sink = block_on(client.bidi("/t.T/Sink", CallOptions::new())).unwrap();
+        block_on(sink.send(noise(512 << 10))).unwrap();
+        assert!(block_on(sink.recv()).unwrap().is_some());
+        sinks.push(sink);
     }
     std::thread::sleep(std::time::Duration::from_millis(200));
     let kept = NOW.load(Relaxed).saturating_sub(before);

@@ -10,7 +10,7 @@ use antiphon::{EndedBy, SendError, Status};
 use crate::call::Call;
 use crate::interceptor::client::Side;
 use crate::link::end_status;
-use crate::reply::{misuse_status, pack};
+use crate::reply::{MOST_SPARE, misuse_status, pack};
 use crate::{Async, Blocking, Codec};
 
 /// The sending half of a call, at a client and at a server alike. It may go to another task or thread.
@@ -179,6 +179,10 @@ impl<T: 'static, W> Sender<T, W> {
                 self.call.count_sent(&packed, &self.scratch);
                 self.room = room;
                 self.closed |= last;
+                if self.scratch.capacity() > MOST_SPARE {
+                    // Nobody knows when the next one comes.
+                    self.scratch = Vec::new();
+                }
                 Ok(())
             }
             Err(SendError::Blocked) => {

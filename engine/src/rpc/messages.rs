@@ -8,6 +8,9 @@ use super::{Coding, DecompressError};
 use crate::codec::envelope::{PREFIX, Prefix};
 use crate::{Code, Status};
 
+/// When more than so many bytes are taken from a body at once, what stays leaves their block.
+const MOST_SHARED: usize = 64 << 10;
+
 /// Messages smaller than this are copied out of the scratch buffer when they were compressed; larger ones take it.
 const COPY_BELOW: usize = 32 << 10;
 
@@ -199,7 +202,17 @@ pub(crate) fn scan(body: &[u8], max: usize, legal: u8, most: usize) -> Front {
 /// Takes the first `length` bytes out of `body`, without a copy.
 #[inline(always)]
 pub(crate) fn take(body: &mut BytesMut, length: usize) -> Bytes {
-    body.split_to(length.min(body.len())).freeze()
+    let length = length.min(body.len());
+    if length <= MOST_SHARED { body.split_to(length).freeze() } else { take_large(body, length) }
+}
+
+/// As [`take`]. What stays would keep the whole block as long as its call is open, and nobody counts that.
+#[inline(never)]
+fn take_large(body: &mut BytesMut, length: usize) -> Bytes {
+    let rest = BytesMut::from(body.get(length..).unwrap_or_default());
+    let mut taken = core::mem::replace(body, rest);
+    taken.truncate(length);
+    taken.freeze()
 }
 
 #[cfg(test)]
@@ -215,6 +228,21 @@ mod tests {
             out.extend_from_slice(message);
         }
         out
+    }
+
+    // Design, "Bounds": a call that rests after a large message holds none of it.
+    #[test]
+    fn a_large_message_leaves_no_large_block_behind() {
+        for rest in [&b""[..], b"next"] {
+            let mut body = BytesMut::new();
+            body.resize(4 << 20, 7);
+            body.extend_from_slice(rest);
+            let taken = take(&mut body, 4 << 20);
+            assert_eq!((taken.len(), &body[..]), (4 << 20, rest));
+            assert!(taken.iter().all(|byte| *byte == 7) && body.capacity() < 1024, "{}", body.capacity());
+        }
+        let mut body = BytesMut::from(&b"one two"[..]);
+        assert_eq!((&take(&mut body, 3)[..], &take(&mut body, 99)[..]), (&b"one"[..], &b" two"[..]));
     }
 
     // gRPC "Length-Prefixed-Message": messages do not keep to the cuts of DATA frames.

@@ -30,6 +30,10 @@
 //! [`antiphon_service`] has a table of [what to do then](antiphon_service#after-an-error). `serve` does not fail: what
 //! goes wrong on a connection ends that connection.
 //!
+//! # Connecting again
+//! A client is one connection, and does not connect again. Whoever wants that keeps the client of the day in an `RwLock`,
+//! where each call clones it, and has a thread that blocks on its [`closed`](Client::closed), connects, and replaces it.
+//!
 //! # Other transports
 //! [`Connector::connect_over`] and [`Acceptor::serve_over`] take anything that can be [split](Split): read by one
 //! thread while another writes. Unix sockets, pipes

@@ -29,6 +29,32 @@
 //! [`antiphon_service`] has a table of [what to do then](antiphon_service#after-an-error). `serve` does not fail: what
 //! goes wrong on a connection ends that connection.
 //!
+//! # Connecting again
+//! A client is one connection, and does not connect again. Whoever wants that keeps the client of the day where each call
+//! clones it, and has a task replace it:
+//!
+//! ```
+//! use antiphon_smol::{Client, HttpVersion, connect};
+//! use std::sync::{Arc, RwLock};
+//! use std::time::Duration;
+//!
+//! async fn keep_connected(address: &str, current: Arc<RwLock<Client>>) {
+//!     loop {
+//!         let client = current.read().unwrap().clone();
+//!         let why = client.closed().await; // an error, or none: the server drains, for example
+//!         drop(client);
+//!         let next = loop {
+//!             match connect(address, HttpVersion::Http2).await {
+//!                 Ok(next) => break next,
+//!                 Err(_) => drop(smol::Timer::after(Duration::from_millis(500)).await),
+//!             }
+//!         };
+//!         *current.write().unwrap() = next;
+//!         # let _ = why;
+//!     }
+//! }
+//! ```
+//!
 //! # Other transports
 //! [`Connector::connect_over`] and [`Acceptor::serve_over`] take anything that is `AsyncRead` and `AsyncWrite`. TLS comes in that way:
 //! wrap the stream, and set [`Connector::scheme`] to `https`.

@@ -47,3 +47,10 @@ fn a_client_under_any_bytes() {
 fn a_pair_under_any_cuts() {
     replay(h2_pair, 2000);
 }
+
+/// The end of a transport that has not taken what it had been given, found by libFuzzer.
+#[test]
+fn an_end_behind_a_full_output() {
+    let found = "462e0000000b09c5d2000c09c5cf07d2d2000c09c5d20ce4e4e4e4e4e4e4e4e5462e000000f1aad69494e4f1aad6949428f5002c";
+    h2_server(&antiphon_tests::hex::unhex(found));
+}

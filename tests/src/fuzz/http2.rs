@@ -296,6 +296,8 @@ impl Subject {
         for call in &self.calls {
             assert!(call.end.is_some(), "a stream without an end");
         }
+        // What is pending may be enough already, and then leaves no room for the last frames.
+        self.flush();
         self.connection.poll_transmit(self.now, &mut self.output);
         self.flush();
         assert!(!self.connection.wants_output());

@@ -60,6 +60,23 @@ fn a_client_reads_on_when_its_output_is_lost() {
     assert_eq!(raw.connection.closing(), Closing::Closed);
 }
 
+/// What wants an answer when none can be sent holds up nothing behind it, and nothing is kept of it.
+#[test]
+fn a_client_whose_output_is_lost_reads_past_what_wants_answers() {
+    let mut raw = client();
+    let key = raw.connection.open(raw.now, &get(), false).unwrap();
+    raw.frames();
+    raw.connection.handle_output_lost(raw.now);
+    let mut flood = frame(PING, 0, 0, &[7; 8]).repeat(100);
+    flood.extend(settings(&[]));
+    raw.ok(&flood);
+    assert_eq!(raw.leftover(), 0);
+    assert!(raw.connection.wants_input() && !raw.connection.wants_output());
+    let head = raw.response(1, ES, &Head::response(200));
+    raw.ok(&[flood, head].concat());
+    assert_eq!(raw.connection.receive_end(key), Some(ReceiveEnd::Clean));
+}
+
 /// §6.8: a graceful end in two steps loses no request that was on its way.
 #[test]
 fn a_drain_takes_what_was_on_its_way() {

@@ -54,3 +54,10 @@ fn an_end_behind_a_full_output() {
     let found = "462e0000000b09c5d2000c09c5cf07d2d2000c09c5d20ce4e4e4e4e4e4e4e4e5462e000000f1aad69494e4f1aad6949428f5002c";
     h2_server(&antiphon_tests::hex::unhex(found));
 }
+
+/// Frames that want answers which cannot be sent any more, found by libFuzzer.
+#[test]
+fn answers_that_cannot_be_sent_hold_nothing_up() {
+    let found = "d4ec2c2c602c24742f00c941ec2c2c2cff052c602c24742f0041ec2c2c2cff05ff8a8a8afe00ff00869f1000006767650001e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e80a0d0d0d15dc6767676767676767650001e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e82e00a52f00a956563a6d65e8e8e8e834e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e8e1e8e82e00a52f004141414141414141414141414141414141414141414141414141a956563a6d6574686f640a4141c0414141417e0dfe0041410000ff8a8a8a5ffe00ff00869f103b0000002e242f0041";
+    h2_client(&antiphon_tests::hex::unhex(found));
+}

@@ -181,6 +181,16 @@ impl Connection {
         self.error.map_or(Ok(()), Err)
     }
 
+    /// Whether there is room for the answer to another frame. Where no answer can leave any more, none is kept: what the
+    /// peer has still to say is read all the same.
+    #[inline]
+    pub(super) fn may_answer(&mut self) -> bool {
+        if self.control.is_full() && self.output_lost {
+            self.control.forget_answers();
+        }
+        !self.control.is_full()
+    }
+
     /// Whether the peer must take some of our answers before it is read on.
     pub(super) fn is_backpressured(&self) -> bool {
         self.life == Life::Open && !self.output_lost && self.control.is_full()

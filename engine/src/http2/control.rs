@@ -38,6 +38,14 @@ impl Control {
         any > 0 && self.is_overfull()
     }
 
+    /// Nothing can be sent any more.
+    #[cold]
+    pub(super) fn forget_answers(&mut self) {
+        self.settings_acks = 0;
+        self.pongs.clear();
+        self.resets.clear();
+    }
+
     fn is_overfull(&self) -> bool {
         self.pongs.len() >= MAX_PONGS || self.settings_acks as usize * 9 + self.resets.len() * 13 >= MAX_OWED
     }

@@ -339,7 +339,7 @@ impl Connection {
     /// Notes since when a header block, or a frame of one, is on its way.
     pub(super) fn watch_block(&mut self, leftover: &[u8]) {
         let partial = matches!(leftover.get(3), Some(&(frame::kind::HEADERS | frame::kind::CONTINUATION)));
-        if self.preface_left > 0 || self.control.is_full() || !(partial || self.block.is_open()) {
+        if self.preface_left > 0 || self.is_backpressured() || !(partial || self.block.is_open()) {
             self.timers.block_since = None;
         } else if self.timers.block_since.is_none() {
             self.timers.block_since = Some(self.now);

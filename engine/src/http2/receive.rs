@@ -34,7 +34,7 @@ impl Connection {
         if self.preface_left > 0 {
             return Ok(());
         }
-        while self.life == Life::Open && !self.control.is_full() {
+        while self.life == Life::Open && self.may_answer() {
             let rest = input.get(*used..).unwrap_or_default();
             let Some(header) = FrameHeader::decode(rest) else {
                 self.check_start(rest)?;

@@ -73,3 +73,11 @@ fn chunks() {
         }
     }
 }
+
+/// More informational answers than a client takes are no honest server's: what libFuzzer made of that.
+#[test]
+fn informational_answers_have_a_number() {
+    h1_pair(&antiphon_tests::hex::unhex(
+        "458fde948585000000606060606060606060606060606060606060606060005bcf",
+    ));
+}

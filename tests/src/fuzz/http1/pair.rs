@@ -18,6 +18,7 @@ struct End<M> {
     pushed: Vec<u8>,
     received: Vec<u8>,
     answered: bool,
+    informed: usize,
     finished: bool,
 }
 
@@ -31,6 +32,7 @@ impl<M: HttpConnection> End<M> {
             pushed,
             received,
             answered: false,
+            informed: 0,
             finished: false,
         }
     }
@@ -40,6 +42,7 @@ impl<M: HttpConnection> End<M> {
         self.pushed.clear();
         self.received.clear();
         self.answered = false;
+        self.informed = 0;
         self.finished = false;
     }
 
@@ -138,7 +141,10 @@ fn open(client: &mut End<Client>, choice: usize) {
 
 fn respond(server: &mut End<Server>, choice: usize) {
     let (Some(key), false) = (server.key, server.answered) else { return };
-    let status = if choice % 8 == 0 { 103 } else { 200 };
+    // A client takes eight informational answers to a request, and an honest server sends no more.
+    let informs = choice % 8 == 0 && server.informed < 8;
+    server.informed += usize::from(informs);
+    let status = if informs { 103 } else { 200 };
     if server.machine.respond(NOW, key, &Head::response(status), false).is_ok() {
         server.answered = status == 200;
     }

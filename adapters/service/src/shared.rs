@@ -174,6 +174,26 @@ where
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tries under the lock until it is ready or somebody waits. `attempt` takes the waker of who waits, and asks for one
+    /// if it has none: wakers are cloned and dropped outside the lock, since they may run anybody's code.
+    #[inline]
+    fn poll_until<T>(
+        &self,
+        context: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Access<'_, M, E>, &Waker, &mut Option<Waker>) -> Step<T>,
+    ) -> Poll<T> {
+        let mut fresh: Option<Waker> = None;
+        self.drive.attend(self, context);
+        loop {
+            let waker = context.waker();
+            match self.access(|access| attempt(access, waker, &mut fresh)) {
+                Step::Ready(value) => return Poll::Ready(value),
+                Step::Waiting(_) => return Poll::Pending,
+                Step::NeedsWaker => fresh = Some(waker.clone()),
+            }
+        }
+    }
+
     /// Tries `attempt` under the lock, and waits at the call's slot while it is pending. A call that is gone is tried
     /// once, and the attempt answers for it.
     pub(crate) fn poll_slot<T>(
@@ -183,32 +203,17 @@ where
         context: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Access<'_, M, E>) -> Poll<T>,
     ) -> Poll<T> {
-        // A waker is cloned, replaced and dropped outside the lock: it may run anybody's code.
-        let mut fresh: Option<Waker> = None;
-        self.drive.attend(self, context);
-        loop {
-            let waker = context.waker();
-            let (step, old) = self.access(|access| {
-                if let Poll::Ready(value) = attempt(access) {
-                    return (Step::Ready(value), None);
-                }
-                let Some(slot) = access.slot(call) else { return (Step::Waiting, None) };
-                let place = slot.waker(wait);
-                if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                    return (Step::Waiting, None);
-                }
-                match fresh.take() {
-                    Some(fresh) => (Step::Waiting, place.replace(fresh)),
-                    None => (Step::NeedsWaker, None),
-                }
-            });
-            drop(old);
-            match step {
-                Step::Ready(value) => return Poll::Ready(value),
-                Step::Waiting => return Poll::Pending,
-                Step::NeedsWaker => fresh = Some(waker.clone()),
+        self.poll_until(context, |access, waker, fresh| {
+            if let Poll::Ready(value) = attempt(access) {
+                return Step::Ready(value);
             }
-        }
+            let Some(slot) = access.slot(call) else { return Step::Waiting(None) };
+            let place = slot.waker(wait);
+            if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+                return Step::Waiting(None);
+            }
+            fresh.take().map_or(Step::NeedsWaker, |fresh| Step::Waiting(place.replace(fresh)))
+        })
     }
 
     /// Waits for the end of a call, beside its handler.
@@ -218,32 +223,13 @@ where
         key: &mut WatchKey,
         context: &mut Context<'_>,
     ) -> Poll<Option<End>> {
-        let mut fresh: Option<Waker> = None;
-        self.drive.attend(self, context);
-        loop {
-            let waker = context.waker();
-            let (step, old) = self.access(|access| {
-                let Some(slot) = access.slot(call) else {
-                    return (Step::Ready(access.last_end(call)), None);
-                };
-                if slot.ended.is_some() {
-                    return (Step::Ready(slot.ended), None);
-                }
-                if slot.watchers().has(*key, waker) {
-                    return (Step::Waiting, None);
-                }
-                match fresh.take() {
-                    Some(fresh) => (Step::Waiting, slot.watchers().wait(key, fresh)),
-                    None => (Step::NeedsWaker, None),
-                }
-            });
-            drop(old);
-            match step {
-                Step::Ready(end) => return Poll::Ready(end),
-                Step::Waiting => return Poll::Pending,
-                Step::NeedsWaker => fresh = Some(waker.clone()),
+        self.poll_until(context, |access, waker, fresh| {
+            let Some(slot) = access.slot(call) else { return Step::Ready(access.last_end(call)) };
+            match slot.ended {
+                Some(end) => Step::Ready(Some(end)),
+                None => watch(slot.watchers(), key, waker, fresh),
             }
-        }
+        })
     }
 
     pub(crate) fn unwatch(&self, call: CallId, key: WatchKey) {
@@ -262,30 +248,14 @@ where
         key: &mut WatchKey,
         context: &mut Context<'_>,
     ) -> Poll<Option<ConnectionError>> {
-        let mut fresh: Option<Waker> = None;
-        self.drive.attend(self, context);
-        loop {
-            let waker = context.waker();
-            let (step, old) = self.access(|access| {
-                let state = &mut *access.state;
-                if state.draining {
-                    return (Step::Ready(state.error), None);
-                }
-                if state.closed.has(*key, waker) {
-                    return (Step::Waiting, None);
-                }
-                match fresh.take() {
-                    Some(fresh) => (Step::Waiting, state.closed.wait(key, fresh)),
-                    None => (Step::NeedsWaker, None),
-                }
-            });
-            drop(old);
-            match step {
-                Step::Ready(error) => return Poll::Ready(error),
-                Step::Waiting => return Poll::Pending,
-                Step::NeedsWaker => fresh = Some(waker.clone()),
+        self.poll_until(context, |access, waker, fresh| {
+            let state = &mut *access.state;
+            if state.draining {
+                Step::Ready(state.error)
+            } else {
+                watch(&mut state.closed, key, waker, fresh)
             }
-        }
+        })
     }
 
     pub(crate) fn unwatch_closed(&self, key: WatchKey) {
@@ -311,24 +281,19 @@ where
                     if **ticket != Ticket::default() {
                         access.leave_queue(**ticket);
                     }
-                    if let (Ok(started), Some(fresh)) = (&result, fresh.take()) {
-                        if let Some(slot) = access.slot(started.call) {
-                            *slot.waker(Wait::Receive) = Some(fresh);
-                        }
+                    if let Some(slot) = result.as_ref().ok().and_then(|started| access.slot(started.call)) {
+                        *slot.waker(Wait::Receive) = fresh.take();
                     }
-                    return (Step::Ready(result), None);
+                    return Step::Ready(result);
                 }
                 let queue = &mut access.state.queue;
                 if queue.is_waiting(**ticket, waker) {
-                    return (Step::Waiting, None);
+                    return Step::Waiting(None);
                 }
-                match fresh.take() {
-                    Some(fresh) => (Step::Waiting, queue.wait(ticket, fresh, request.deadline)),
-                    None => (Step::NeedsWaker, None),
-                }
+                let wait = |fresh| Step::Waiting(queue.wait(ticket, fresh, request.deadline));
+                fresh.take().map_or(Step::NeedsWaker, wait)
             };
-            let ((step, old), flush) = self.locked(attempt, true);
-            drop(old);
+            let (step, flush) = self.locked(attempt, true);
             match step {
                 Step::Ready(result) => {
                     if flush && (message.is_some() || result.is_err()) {
@@ -336,7 +301,8 @@ where
                     }
                     return Poll::Ready(result);
                 }
-                Step::Waiting => {
+                Step::Waiting(old) => {
+                    drop(old);
                     if flush {
                         self.drive.flush(self);
                     }
@@ -350,8 +316,22 @@ where
 
 enum Step<T> {
     Ready(T),
-    Waiting,
+    /// Somebody waits now. This is the waker that had been there before.
+    Waiting(Option<Waker>),
     NeedsWaker,
+}
+
+/// Joins those who wait, unless it waits there already.
+fn watch<T>(
+    watchers: &mut Watchers,
+    key: &mut WatchKey,
+    waker: &Waker,
+    fresh: &mut Option<Waker>,
+) -> Step<T> {
+    if watchers.has(*key, waker) {
+        return Step::Waiting(None);
+    }
+    fresh.take().map_or(Step::NeedsWaker, |fresh| Step::Waiting(watchers.wait(key, fresh)))
 }
 
 /// Why a call was not started.

@@ -11,7 +11,7 @@ use crate::{Async, Blocking, Receiver, Sender};
 
 /// Methods of every shape, with codecs and raw.
 macro_rules! calls {
-    ($wait:ident, [$($async:tt)?], |$client:ident, $future:ident, $deadline:ident| $run:expr) => {
+    ($wait:ident, [$($async:tt)?], [$($await:tt)*], |$client:ident, $future:ident, $deadline:ident| $run:expr) => {
         impl Client<$wait> {
             /// Calls a method of one message in and one out, with codecs.
             ///
@@ -116,15 +116,11 @@ macro_rules! calls {
                 &self,
                 path: &str,
                 message: Bytes,
-                mut options: CallOptions,
+                options: CallOptions,
             ) -> Result<Response<Bytes>, Status> {
                 let mut method = Method::new(Shape::Unary);
                 method.no_side_effects = options.use_get.or(self.defaults.use_get) == Some(true);
-                let $client = self;
-                self.settle(&mut options);
-                let $deadline = options.deadline;
-                let $future = self.call_one(path, method, &self.connection.raw, message, &options);
-                $run
+                self.unary_with(path, method, &self.connection.raw, message, options)$($await)*
             }
 
             /// Calls a method of one message in and many out, raw.
@@ -135,13 +131,10 @@ macro_rules! calls {
                 &self,
                 path: &str,
                 message: Bytes,
-                mut options: CallOptions,
+                options: CallOptions,
             ) -> Result<Receiver<Bytes, $wait>, Status> {
-                let $client = self;
-                self.settle(&mut options);
-                let $deadline = options.deadline;
-                let $future = self.call_stream(path, Method::new(Shape::ServerStream), &self.connection.raw, message, &options);
-                $run
+                let method = Method::new(Shape::ServerStream);
+                self.server_stream_with(path, method, &self.connection.raw, message, options)$($await)*
             }
 
             /// Calls a method of many messages in and one out, raw.
@@ -151,15 +144,9 @@ macro_rules! calls {
             pub $($async)? fn client_stream(
                 &self,
                 path: &str,
-                mut options: CallOptions,
+                options: CallOptions,
             ) -> Result<ClientStream<Bytes, Bytes, $wait>, Status> {
-                let $client = self;
-                self.settle(&mut options);
-                let $deadline = options.deadline;
-                let method = Method::new(Shape::ClientStream);
-                let $future = self.open_stream(path, method, &self.connection.raw, &options);
-                let (sender, receiver) = $run?;
-                Ok(ClientStream::new(sender, receiver))
+                self.client_stream_with(path, Method::new(Shape::ClientStream), &self.connection.raw, options)$($await)*
             }
 
             /// Calls a method of many messages in and many out, raw.
@@ -169,14 +156,9 @@ macro_rules! calls {
             pub $($async)? fn bidi(
                 &self,
                 path: &str,
-                mut options: CallOptions,
+                options: CallOptions,
             ) -> Result<BidiStream<Bytes, Bytes, $wait>, Status> {
-                let $client = self;
-                self.settle(&mut options);
-                let $deadline = options.deadline;
-                let $future = self.open_stream(path, Method::new(Shape::Bidi), &self.connection.raw, &options);
-                let (sender, receiver) = $run?;
-                Ok(BidiStream::new(sender, receiver))
+                self.bidi_with(path, Method::new(Shape::Bidi), &self.connection.raw, options)$($await)*
             }
         }
     };
@@ -188,5 +170,5 @@ fn of(mut method: Method, shape: Shape) -> Method {
     method
 }
 
-calls!(Async, [async], |_client, future, _deadline| future.await);
-calls!(Blocking, [], |client, future, deadline| block_on(client.link(), deadline, future));
+calls!(Async, [async], [.await], |_client, future, _deadline| future.await);
+calls!(Blocking, [], [], |client, future, deadline| block_on(client.link(), deadline, future));
